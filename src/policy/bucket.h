@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// A token bucket for bytes or events that all workers share without a lock.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The generic cell rate algorithm (as ITU-T I.371): the whole state is one moment, the theoretical
+// arrival time, at which the bucket will be full again. Rate and burst are arguments, so a reload
+// changes them without touching the bucket.
+//
+// Common arguments: rate is units (bytes, events) per second, 0 means no limit; burst is the
+// bucket's size in units (0 counts as 1). now is monotonic ns; workers may pass slightly different
+// clocks (a late one is granted less, never too much). All functions: any thread, lock-free.
+//
+// Exactness: over any time t no more than burst + rate * t is granted, and a caller that waits as
+// told gets all of it; the arithmetic error is below 0.1 % even for single bytes at 10 GB/s.
+// A bucket left alone for over 104 days counts as full; on a change to a much smaller burst a debt
+// of over 10 s beyond the new burst is forgiven.
+struct bucket {
+	_Atomic uint64_t tat_atomic; // theoretical arrival time, 2^-10 ns, wrapping
+	_Atomic uint64_t
+		slot_atomic; // end of the last wait given out, same unit: waiters queue here
+};
+
+// Full at `now`.
+void bucket_init(struct bucket *b, uint64_t now);
+
+// Takes up to want units and returns how many (0..want).
+uint64_t bucket_take_upto(struct bucket *b, uint64_t rate, uint64_t burst, uint64_t want,
+			  uint64_t now);
+
+// Gives back n units of an earlier grant that were not used.
+void bucket_refund(struct bucket *b, uint64_t rate, uint64_t n);
+
+// The ns until at least n units (at most burst) should be there for this caller; 0 when they are
+// now. Takes nothing. Callers that must wait are told successive moments, so those who ask first
+// come first and none is passed over for ever; no one is told to wait longer than it takes the
+// bucket to be three quarters full (or have n), so no rate is lost. Ask once per wait, and do not
+// take before.
+uint64_t bucket_wait(struct bucket *b, uint64_t rate, uint64_t burst, uint64_t n, uint64_t now);
+
+// Whether the bucket is full, at whatever rate and burst it was used: if so, a new one is the same.
+bool bucket_full(struct bucket *b, uint64_t now);
+
+// Units available at now, for display.
+uint64_t bucket_available(struct bucket *b, uint64_t rate, uint64_t burst, uint64_t now);
+
+// One of the buckets that a transfer is charged to. bucket NULL or rate 0: no limit.
+struct bucket_claim {
+	struct bucket *bucket;
+	uint64_t rate;
+	uint64_t burst;
+};
+
+// The same over several buckets at once (user and address): what is granted was taken from each;
+// what one gave beyond another's grant goes back. The wait is the longest of all.
+uint64_t bucket_take_upto_all(const struct bucket_claim *claims, size_t count, uint64_t want,
+			      uint64_t now);
+void bucket_refund_all(const struct bucket_claim *claims, size_t count, uint64_t n);
+uint64_t bucket_wait_all(const struct bucket_claim *claims, size_t count, uint64_t n, uint64_t now);
+
+// The burst for a rate when none is configured: an eighth of a second, at least 64 KiB.
+static inline uint64_t bucket_default_burst(uint64_t rate_Bps)
+{
+	uint64_t burst = rate_Bps / 8;
+	return burst < 65536 ? 65536 : burst;
+}
