@@ -58,10 +58,10 @@ static size_t object_align(const struct pool *p)
 void pool_init(struct pool *p, const char *name, size_t object_size, size_t object_limit)
 {
 	assert(object_size);
-	size_t align = object_size >= 64 ? 64 : 16;
 	*p = (struct pool){.name = name,
-			   .object_size = (object_size + align - 1) & ~(align - 1),
+			   .object_size = (object_size + 15) & ~(size_t)15,
 			   .object_limit = object_limit};
+	size_t align = object_align(p);
 	CDS_INIT_LIST_HEAD(&p->partial);
 	CDS_INIT_LIST_HEAD(&p->full);
 	size_t bytes = SLAB_LEAST;

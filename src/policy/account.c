@@ -135,9 +135,11 @@ static bool account_sweepable(const struct account *a)
 static size_t shard_sweep(struct accounts *t, struct shard *s, uint64_t now, size_t *budget)
 {
 	size_t dropped = 0;
-	struct account *a, *next;
-	cds_list_for_each_entry_safe(a, next, &s->idle_shared, idle_node_shared)
+	struct cds_list_head *node, *next;
+	// Not ..._entry_safe: it makes an account pointer of the head, which is not aligned as one.
+	cds_list_for_each_safe(node, next, &s->idle_shared)
 	{
+		struct account *a = cds_list_entry(node, struct account, idle_node_shared);
 		if (!*budget || now < a->idle_since_shared + t->options.idle_ns)
 			break;
 		--*budget;
