@@ -1,7 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
+# The commands of this project; `make help` lists them. Meson does the building.
 BUILD ?= build
-.PHONY: all
-all: $(BUILD)/build.ninja
-	ninja -C $(BUILD)
+JOBS ?= $(shell nproc)
+# For `make fuzz`: the target, and how long in seconds. For `make sim`: how many seeds.
+TARGET ?=
+TIME ?= 60
+SEEDS ?= 10000
+PREFIX ?=
+ARGS ?=
+
+export SLUICE_JOBS := $(JOBS)
+
+.PHONY: all help deps deps-tests deps-bench run test check bench fuzz sim format install clean
+
+all: $(BUILD)/build.ninja ## build the programs into build/
+	@ninja -C $(BUILD) -j $(JOBS)
+
 $(BUILD)/build.ninja:
-	meson setup $(BUILD)
+	@meson setup $(BUILD) >$(BUILD).log 2>&1 && rm -f $(BUILD).log || \
+		{ cat $(BUILD).log; rm -f $(BUILD).log; \
+		echo "make: the set-up failed; scripts/install-deps installs what it needs" >&2; exit 1; }
+
+run: deps all ## install what is missing, build, and start the proxy on 127.0.0.1:8080
+	@exec $(BUILD)/sluice run $(ARGS)
+
+test: deps-tests all ## unit, simulated-network, fuzz-corpus and integration tests
+	@scripts/run-tests --build $(BUILD) --pytest
+
+check: deps-tests all ## format, layers, static analysis, and the suites under sanitizers
+	@scripts/run-checks --build $(BUILD)
+
+bench: deps-bench all ## benchmarks against the peers, and a report
+	@if [ -x bench/run ]; then bench/run $(ARGS); \
+	else echo "make: there are no benchmarks yet (bench/run)" >&2; exit 1; fi
+
+fuzz: deps-tests ## fuzz one parser: make fuzz TARGET=<name> TIME=<seconds>
+	@scripts/run-fuzz "$(TARGET)" "$(TIME)"
+
+sim: deps-tests all ## more fault schedules on the simulated network: make sim SEEDS=<n>
+	@SLUICE_SIM_SEEDS=$(SEEDS) scripts/run-tests --build $(BUILD) --suites sim --timeout-multiplier 0
+
+format: ## format the C files
+	@scripts/format
+
+install: all ## install: make install [PREFIX=/usr] [DESTDIR=/somewhere]
+	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(PREFIX) &&) meson install -C $(BUILD) --no-rebuild
+
+clean: ## remove everything that was built
+	rm -rf build build-*
+
+deps:
+	@scripts/install-deps
+deps-tests:
+	@scripts/install-deps --tests
+deps-bench:
+	@scripts/install-deps --bench
+
+# `all` builds, so what it needs comes first whenever both are asked for.
+all $(BUILD)/build.ninja: | $(filter deps deps-tests deps-bench,$(foreach g,$(MAKECMDGOALS),\
+	$(if $(filter run,$g),deps) $(if $(filter test check sim,$g),deps-tests) $(if $(filter bench,$g),deps-bench)))
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
