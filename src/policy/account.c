@@ -38,7 +38,7 @@ struct accounts {
 	struct shard shards[SHARDS];
 };
 
-_Static_assert(sizeof(struct account_key) == 24, "keys are hashed and compared as bytes");
+_Static_assert(sizeof(struct account_key) == 32, "keys are hashed and compared as bytes");
 
 int accounts_new(const struct accounts_options *options, struct accounts **ret_accounts)
 {
@@ -293,39 +293,13 @@ struct account *account_get_user(struct accounts *t, uint64_t user_id, uint64_t 
 	return accounts_get(t, &key, now);
 }
 
-struct account *account_get_address(struct accounts *t, const struct sockaddr *address,
+struct account *account_get_address(struct accounts *t, const struct endpoint *address,
 				    uint64_t now)
 {
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	struct account_key key;
 	memset(&key, 0, sizeof(key));
 	key.kind = ACCOUNT_ADDRESS;
-	if (address->sa_family == AF_INET) {
-		struct sockaddr_in in;
-		memcpy(&in, address, sizeof(in));
-		key.family = AF_INET;
-		key.prefix_length = 32;
-		memcpy(key.bytes, &in.sin_addr, 4);
-	} else if (address->sa_family == AF_INET6) {
-		struct sockaddr_in6 in6;
-		memcpy(&in6, address, sizeof(in6));
-		const uint8_t *bytes = in6.sin6_addr.s6_addr;
-		if (!memcmp(bytes, mapped, sizeof(mapped))) {
-			key.family = AF_INET;
-			key.prefix_length = 32;
-			memcpy(key.bytes, bytes + 12, 4);
-		} else {
-			unsigned prefix = t->options.ipv6_prefix;
-			key.family = AF_INET6;
-			key.prefix_length = (uint8_t)prefix;
-			memcpy(key.bytes, bytes, prefix / 8);
-			if (prefix % 8)
-				key.bytes[prefix / 8] =
-					bytes[prefix / 8] & (uint8_t)(0xff00 >> prefix % 8);
-		}
-	} else {
-		return NULL;
-	}
+	key.block = cidr_of(address, address->family == AF_INET6 ? t->options.ipv6_prefix : 32);
 	return accounts_get(t, &key, now);
 }
 
@@ -359,12 +333,10 @@ void account_unref(struct account *a, uint64_t now)
 	pthread_mutex_unlock(&s->lock);
 }
 
-int account_conn_admit(struct account *a, const struct account_limits *limits, uint64_t now)
+int account_conn_admit(struct account *a, const struct snap_limits *limits, uint64_t now)
 {
 	int r = -EUSERS;
-	uint64_t most = limits->connections && limits->connections < UINT32_MAX
-				? limits->connections
-				: UINT32_MAX;
+	uint32_t most = limits->connections ? limits->connections : UINT32_MAX;
 	uint64_t rate = limits->connections_per_second;
 	uint32_t live = atomic_load_explicit(&a->conn_live_atomic, memory_order_relaxed);
 	if (live >= most)
@@ -394,7 +366,7 @@ void account_conn_release(struct account *a)
 	(void)before;
 }
 
-uint64_t account_conn_retry(struct account *a, const struct account_limits *limits, uint64_t now)
+uint64_t account_conn_retry(struct account *a, const struct snap_limits *limits, uint64_t now)
 {
 	uint64_t rate = limits->connections_per_second;
 	return bucket_wait(&a->conn_rate, rate, rate, 1, now);
@@ -414,21 +386,20 @@ void account_bytes(const struct account *a, uint64_t *ret_up, uint64_t *ret_down
 	*ret_down = down;
 }
 
-static struct bucket_claim claim_of(struct account *a, const struct account_limits *limits,
+static struct bucket_claim claim_of(struct account *a, const struct snap_limits *limits,
 				    enum account_direction direction)
 {
 	if (!a || !limits)
 		return (struct bucket_claim){0};
 	bool up = direction == ACCOUNT_UP;
-	uint64_t rate = up ? limits->upload : limits->download;
-	uint64_t burst = up ? limits->upload_burst : limits->download_burst;
+	uint64_t rate = up ? limits->upload_bps : limits->download_bps;
 	return (struct bucket_claim){.bucket = up ? &a->up : &a->down,
 				     .rate = rate,
-				     .burst = burst ? burst : bucket_default_burst(rate)};
+				     .burst = bucket_default_burst(rate)};
 }
 
-void account_claims(struct account *user, const struct account_limits *user_limits,
-		    struct account *address, const struct account_limits *address_limits,
+void account_claims(struct account *user, const struct snap_limits *user_limits,
+		    struct account *address, const struct snap_limits *address_limits,
 		    enum account_direction direction,
 		    struct bucket_claim ret_claims[ACCOUNT_CLAIMS])
 {

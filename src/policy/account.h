@@ -2,16 +2,16 @@
 // What is counted and limited for one user or one client address, across reloads and workers.
 #pragma once
 
-#include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/socket.h>
 #include <urcu/hlist.h>
 #include <urcu/list.h>
 
+#include "base/addr.h"
 #include "policy/bucket.h"
+#include "snap/settings.h"
 
 struct accounts;
 
@@ -20,16 +20,11 @@ enum account_kind {
 	ACCOUNT_ADDRESS,
 };
 
-// The address's family and masked bytes, or the user's stable id. Compared as bytes: unused are 0.
+// A user's stable id, or the block of an address. Compared as bytes: unused ones are 0.
 struct account_key {
-	uint8_t kind;          // enum account_kind
-	uint8_t family;        // AF_INET, AF_INET6; 0 for a user
-	uint8_t prefix_length; // in bits, of an address
-	uint8_t reserved[5];
-	union {
-		uint64_t id;
-		uint8_t bytes[16];
-	};
+	uint32_t kind; // enum account_kind
+	struct cidr block;
+	uint64_t id;
 };
 
 // Bytes of one worker: written by it alone, read by any thread.
@@ -67,17 +62,6 @@ struct account {
 	_Alignas(64) unsigned char per_worker[];
 };
 
-// The limits of one account, from the snapshot; 0 means none. Rates in bytes (or events) per
-// second.
-struct account_limits {
-	uint64_t connections;
-	uint64_t connections_per_second;
-	uint64_t upload;
-	uint64_t upload_burst; // 0: bucket_default_burst
-	uint64_t download;
-	uint64_t download_burst; // 0: bucket_default_burst
-};
-
 struct accounts_options {
 	unsigned worker_count; // per_worker slots of each account, >= 1
 	size_t limit;          // most accounts in all, > 0
@@ -98,8 +82,9 @@ void accounts_free(struct accounts *t);
 // limits and byte counts then begin anew, never its connection limit, since a live connection holds
 // a reference.
 struct account *account_get_user(struct accounts *t, uint64_t user_id, uint64_t now);
-// An IPv4-mapped IPv6 address counts as IPv4. Other families give NULL.
-struct account *account_get_address(struct accounts *t, const struct sockaddr *address,
+// The address itself for IPv4, its block of options.ipv6_prefix for IPv6; port and scope do not
+// matter.
+struct account *account_get_address(struct accounts *t, const struct endpoint *address,
 				    uint64_t now);
 
 // A further reference by one who holds one.
@@ -110,11 +95,11 @@ void account_unref(struct account *a, uint64_t now);
 // Counts one more live connection: 0, -EUSERS (limits->connections are live) or -EAGAIN (more than
 // limits->connections_per_second; up to one second's worth at once). Nothing is counted on failure
 // but the refusal. Each success wants one account_conn_release.
-int account_conn_admit(struct account *a, const struct account_limits *limits, uint64_t now);
+int account_conn_admit(struct account *a, const struct snap_limits *limits, uint64_t now);
 void account_conn_release(struct account *a);
 
 // ns until a connection refused with -EAGAIN would be admitted.
-uint64_t account_conn_retry(struct account *a, const struct account_limits *limits, uint64_t now);
+uint64_t account_conn_retry(struct account *a, const struct snap_limits *limits, uint64_t now);
 
 // Adds to the counters of worker number `worker`, which must be the calling one. Wait-free.
 static inline void account_add_bytes(struct account *a, unsigned worker, uint64_t up, uint64_t down)
@@ -136,22 +121,22 @@ static inline void account_add_bytes(struct account *a, unsigned worker, uint64_
 void account_bytes(const struct account *a, uint64_t *ret_up, uint64_t *ret_down);
 
 // Fills the claims for one direction of a transfer; either account or limits may be NULL (no
-// limit). The claims stay valid while the references are held and the limits do not change; after a
-// reload fill them again. Use with bucket_take_upto_all and its kin.
+// limit), the limits are copied, bursts are bucket_default_burst. The claims stay valid while the
+// references are held; after a reload fill them again. Use with bucket_take_upto_all and its kin.
 enum account_direction {
 	ACCOUNT_UP,
 	ACCOUNT_DOWN,
 };
 #define ACCOUNT_CLAIMS 2
-void account_claims(struct account *user, const struct account_limits *user_limits,
-		    struct account *address, const struct account_limits *address_limits,
+void account_claims(struct account *user, const struct snap_limits *user_limits,
+		    struct account *address, const struct snap_limits *address_limits,
 		    enum account_direction direction,
 		    struct bucket_claim ret_claims[ACCOUNT_CLAIMS]);
 
-// Live revocation. A connection keeps the generation that it read *before* it looked its user up in
-// the snapshot, and ends when account_generation differs from it. Whoever takes rights away
-// publishes the new snapshot first and calls account_revoke after it (for a check that was under
-// way in the old one: after the grace period).
+// Live revocation. A connection finds its user in the snapshot and keeps account_generation in one
+// loop turn (one RCU section), and ends when account_generation differs later. Whoever takes rights
+// away publishes the new snapshot, waits for the grace period, and calls account_revoke then: a
+// turn that still saw the old snapshot also kept the old generation.
 static inline uint32_t account_generation(const struct account *a)
 {
 	return atomic_load_explicit(&a->generation_atomic, memory_order_acquire);
