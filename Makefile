@@ -25,10 +25,10 @@ run: deps all ## install what is missing, build, and start the proxy on 127.0.0.
 	@exec $(BUILD)/sluice run $(ARGS)
 
 test: deps-tests all ## unit, simulated-network, fuzz-corpus and integration tests
-	@scripts/run-tests --build $(BUILD) --pytest
+	@scripts/run-tests --build $(BUILD) --pytest $(if $(SLUICE_TOTALS),--totals $(SLUICE_TOTALS))
 
 check: deps-tests all ## format, layers, static analysis, and the suites under sanitizers
-	@scripts/run-checks --build $(BUILD)
+	@scripts/run-checks --build $(BUILD) $(if $(SLUICE_TOTALS),--totals $(SLUICE_TOTALS))
 
 bench: deps-bench all ## benchmarks against the peers, and a report
 	@if [ -x bench/run ]; then bench/run $(ARGS); \
