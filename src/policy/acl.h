@@ -20,12 +20,13 @@
 //
 // The guard, before any rule: the admin address is refused always. Loopback, link-local,
 // unspecified, multicast, broadcast and metadata addresses (also when carried inside an IPv6
-// address) are refused unless the listener has allow_local, or the first rule that matches is an
-// allow rule that names the address outright: by a `destinations` block that lies wholly inside the
-// guarded range (127.0.0.1, 169.254.0.0/16; for a metadata address the address alone). 0.0.0.0/0 or
-// a domain rule never lifts it. The names localhost and *.localhost count as loopback in step 1.
-// Targets that a route names (`fixed_target`) are the operator's choice: the guard does not apply
-// to them, the admin address and the rules do.
+// address) are refused unless the listener has allow_local; for them an allow rule counts only when
+// it names the address outright: by a `destinations` block that lies wholly inside the guarded
+// range (127.0.0.1, 169.254.1.0/24), and for metadata and carried addresses by the very address
+// alone. 0.0.0.0/0 or a domain rule never lifts the guard. Deny rules count as always. The names
+// localhost and *.localhost are never allowed in step 1, so that they are not passed to a parent
+// unchecked. Targets that a route names (`fixed_target`) are the operator's choice: the guard does
+// not apply to them, the admin address and the rules do.
 #pragma once
 
 #include <stdbool.h>

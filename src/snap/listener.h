@@ -28,12 +28,15 @@ struct snap_listener {
 	struct endpoint address;
 	bool all_addresses; // written ":port": [::], both families; 0.0.0.0 where there is no IPv6
 	bool loopback;      // the address is a loopback address
+	bool forward;       // takes forward requests; else only what a route carries
 	bool open;          // the operator accepts anonymous use from anywhere
 	bool auth_required; // a forward request must carry credentials
 	bool allow_local;   // clients may reach loopback, link-local … destinations through it
 	bool own_users;     // has users of its own: only these may log in here
-	enum snap_action default_action; // where no rule matches
-	uint64_t server_first_wait_ns;   // 0 = wait for the client's first byte
-	struct snap_addrs proxy_from;    // peers that may (or must) send a PROXY protocol header
-	bool proxy_required;             // these peers must send one
+	enum snap_action default_action; // of a forward request, where no rule matches
+	enum snap_action
+		route_action; // of a connection that a route carries, where no rule matches
+	uint64_t server_first_wait_ns; // 0 = wait for the client's first byte
+	struct snap_addrs proxy_from;  // peers that may (or must) send a PROXY protocol header
+	bool proxy_required;           // these peers must send one
 };

@@ -52,14 +52,16 @@ struct snap_rule {
 	uint32_t index;      // in snap->rules
 	uint32_t conditions; // SNAP_IF_*
 	enum snap_action action;
-	uint32_t protocols;     // SNAP_PROTO_*
-	uint64_t listeners;     // bit i: snap->listeners[i]
-	bool any_user;          // users: ["*"], whoever has logged in
-	const uint64_t *users;  // bitset of user indices, snap->user_words words; NULL = none
+	uint32_t protocols; // SNAP_PROTO_*
+	uint64_t listeners; // bit i: snap->listeners[i]
+	bool any_user;      // users: ["*"], whoever has logged in
+	uint32_t user_count;
+	const uint32_t *users;  // indices in snap->users, ascending
 	const uint64_t *groups; // bitset of group indices, snap->group_words words; NULL = none
 	struct snap_addrs sources;
 	struct snap_addrs destinations;
-	struct snap_addrs local; // the part of `destinations` that names guarded addresses outright
+	struct snap_addrs local;       // allow: the blocks that lie wholly inside a guarded range
+	struct snap_addrs local_hosts; // allow: the guarded addresses that are named one by one
 	const struct snap_port_range *ports;
 	uint32_t port_count;
 	uint32_t domain_count;

@@ -46,7 +46,6 @@ struct snap {
 	uint32_t rule_count;
 	const struct snap_user *users;
 	uint32_t user_count;
-	uint32_t user_words; // words in a bitset of users
 	const char *const *groups;
 	uint32_t group_count;
 	uint32_t group_words; // words in a bitset of groups
@@ -69,6 +68,11 @@ struct snap {
 	const char *run_as; // user to become when started as root
 	bool sandbox_seccomp;
 	bool watch; // watch the file and reload
+
+	const char *const
+		*files; // read while building: the configuration, lists, users; for watching
+	uint32_t file_count;
+	const char *effective; // the effective configuration as JSON, secrets masked
 
 	// Own addresses of this host when it was built, for the guard of a wildcard admin address.
 	struct snap_addrs own_addresses;

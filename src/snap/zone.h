@@ -29,7 +29,3 @@ struct snap_window {
 
 // Seconds east of UTC at that time.
 int32_t snap_zone_offset(const struct snap_zone *zone, int64_t wall_seconds);
-
-// Is the window open at that time (unix seconds)? A window that passes midnight belongs to the day
-// on which it opens: {days: [fri], from: 22:00, to: 06:00} is open on Saturday at 05:59.
-bool snap_window_open(const struct snap_window *window, int64_t wall_seconds);
