@@ -6,9 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <xxhash.h>
-
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/host.h"
 
 // What an entry matches.
@@ -28,14 +27,9 @@ struct snap_names_slot {
 	uint8_t kind;
 };
 
-static uint64_t name_hash(const char *name, size_t len, const uint8_t *secret)
-{
-	return XXH3_64bits_withSecret(name, len, secret, SNAP_SECRET_BYTES);
-}
-
 static unsigned find_kind(const struct snap_names *names, const char *name, size_t len)
 {
-	uint64_t h = name_hash(name, len, names->secret);
+	uint64_t h = hash_bytes(name, len);
 	uint32_t tag = (uint32_t)(h >> 32);
 
 	for (uint32_t i = (uint32_t)h & names->mask;; i = (i + 1) & names->mask) {
@@ -132,7 +126,7 @@ static void table_put(struct snap_names *names, struct snap_names_slot *slots,
 		      const struct snap_names_entry *e)
 {
 	const char *name = names->text + e->offset;
-	uint64_t h = name_hash(name, e->len, names->secret);
+	uint64_t h = hash_bytes(name, e->len);
 	uint32_t i = (uint32_t)h & names->mask;
 
 	for (; slots[i].len; i = (i + 1) & names->mask) {
@@ -149,9 +143,9 @@ static void table_put(struct snap_names *names, struct snap_names_slot *slots,
 }
 
 int snap_names_builder_build(struct snap_names_builder *b, struct arena *arena,
-			     const uint8_t *secret, struct snap_names *ret_names)
+			     struct snap_names *ret_names)
 {
-	struct snap_names names = {.secret = secret};
+	struct snap_names names = {0};
 	struct snap_names_slot *slots;
 	uint32_t size = 4;
 

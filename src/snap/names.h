@@ -14,14 +14,11 @@
 
 struct arena;
 
-#define SNAP_SECRET_BYTES 192 // what XXH3 takes as a secret
-
 struct snap_names_slot;
 
 struct snap_names {
 	const struct snap_names_slot *slots; // mask + 1 of them, open addressing
 	const char *text;                    // the names, one after the other
-	const uint8_t *secret;               // SNAP_SECRET_BYTES, the snapshot's
 	uint32_t mask;
 	uint32_t count;   // entries
 	uint32_t longest; // bytes of the longest entry
@@ -48,7 +45,6 @@ int snap_names_builder_add(struct snap_names_builder *b, const char *entry, size
 
 #define SNAP_NAMES_MAX (16u * 1024 * 1024)
 
-// Makes the set in `arena`, which keeps it; `secret` must live as long. The builder can be
-// released afterwards. -ENOMEM.
+// Makes the set in `arena`, which keeps it. The builder can be released afterwards. -ENOMEM.
 int snap_names_builder_build(struct snap_names_builder *b, struct arena *arena,
-			     const uint8_t *secret, struct snap_names *ret_names);
+			     struct snap_names *ret_names);

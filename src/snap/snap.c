@@ -6,27 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sys/random.h>
 #include <xxhash.h>
 
 #include "base/host.h"
 
 struct snap *snap_new(void)
 {
-	struct snap *s = calloc(1, sizeof(*s));
-	ssize_t n;
-
-	if (!s)
-		return NULL;
-	// Up to 256 bytes are never cut short once the pool is up; before that it waits.
-	do
-		n = getrandom(s->secret, sizeof(s->secret), 0);
-	while (n < 0 && errno == EINTR);
-	if (n != (ssize_t)sizeof(s->secret)) {
-		free(s);
-		return NULL;
-	}
-	return s;
+	return calloc(1, sizeof(struct snap));
 }
 
 void snap_free(struct snap *s)
@@ -34,7 +20,6 @@ void snap_free(struct snap *s)
 	if (!s)
 		return;
 	arena_release(&s->arena);
-	explicit_bzero(s->secret, sizeof(s->secret));
 	free(s);
 }
 

@@ -77,12 +77,11 @@ struct snap {
 	// Own addresses of this host when it was built, for the guard of a wildcard admin address.
 	struct snap_addrs own_addresses;
 
-	uint8_t secret[SNAP_SECRET_BYTES]; // random: keys the hashes of look-up tables
 	struct snap_index users_by_id;
 	struct arena arena; // everything above that is a pointer, and this struct's owner keeps it
 };
 
-// An empty snapshot with a random secret, for the loader and for tests to fill. NULL without
+// An empty snapshot, for the loader and for tests to fill. NULL without
 // memory.
 struct snap *snap_new(void);
 
