@@ -19,9 +19,10 @@ struct stream;
 struct endpoint;
 
 enum stream_ready {
-	STREAM_IN = 1,  // read may bring bytes, the end, or an error
-	STREAM_OUT = 2, // write may take bytes
-	STREAM_END = 4, // the peer's end (or an error) is known to be on its way: read to it
+	STREAM_IN = 1,    // read may bring bytes, the end, or an error
+	STREAM_OUT = 2,   // write may take bytes
+	STREAM_END = 4,   // the peer's end (or an error) is known to be on its way: read to it
+	STREAM_ERROR = 8, // the connection has failed; what came before may still be read
 };
 
 enum stream_end {

@@ -129,6 +129,8 @@ static void tcp_ready(struct loop *loop, struct watch *watch, uint32_t events)
 		ready |= STREAM_IN | STREAM_END;
 	if (events & (EPOLLHUP | EPOLLERR))
 		ready |= STREAM_OUT;
+	if (events & EPOLLERR)
+		ready |= STREAM_ERROR;
 	tcp->stream.ready |= ready;
 	if (tcp->stream.on_ready)
 		tcp->stream.on_ready(loop, &tcp->stream);

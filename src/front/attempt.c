@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// Deciding and connecting on behalf of a session.
+#include "front/attempt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <urcu/compiler.h>
+
+#include "front/front.h"
+#include "front/session.h"
+#include "io/loop.h"
+#include "io/sys.h"
+#include "obs/metrics.h"
+#include "policy/acl.h"
+#include "snap/snap.h"
+#include "stream/stream.h"
+#include "upstream/dial.h"
+
+static enum close_reason reason_of(const struct acl_verdict *verdict)
+{
+	if (verdict->result != ACL_DENY)
+		return CLOSE_NONE;
+	switch (verdict->cause) {
+	case ACL_BY_LOCAL:
+		return CLOSE_LOCAL_DESTINATION_DENIED;
+	case ACL_BY_ADMIN:
+		return CLOSE_ADMIN_DESTINATION_DENIED;
+	default:
+		return CLOSE_ACL_DENIED;
+	}
+}
+
+static void keep_text(char **text, const char *value)
+{
+	// A log line without the text is better than a session that fails for it.
+	free(*text);
+	*text = value ? strdup(value) : NULL;
+}
+
+static enum close_reason decide(struct attempt *attempt, const struct host *host,
+				const struct endpoint *address,
+				const struct snap_parent **ret_parent)
+{
+	struct session *session = attempt->session;
+	const struct snap *snap = front_snap(session->front);
+	const struct snap_listener *listener = session_listener(session, snap);
+	struct acl_verdict verdict;
+
+	if (!listener)
+		return CLOSE_LISTENER_REMOVED;
+	struct acl_query query = {
+		.listener = listener,
+		.user = session->user_id ? snap_user_by_id(snap, session->user_id) : NULL,
+		.host = host,
+		.address = address,
+		.source = session->peer,
+		.protocol = attempt->protocols,
+		.fixed_target = attempt->route_id != 0,
+		.wall_seconds = sys_wall() / 1000000000,
+	};
+	if (session->user_id && !query.user)
+		return CLOSE_REVOKED;
+	acl_decide(snap, &query, &verdict);
+	if (verdict.rule)
+		keep_text(&session->rule, verdict.rule->name);
+	if (verdict.result == ACL_ALLOW && ret_parent)
+		*ret_parent = verdict.parent;
+	return reason_of(&verdict);
+}
+
+enum close_reason attempt_decide(struct attempt *attempt)
+{
+	struct session *session = attempt->session;
+	const struct snap *snap = front_snap(session->front);
+	const struct snap_parent *parent = NULL;
+	const struct host *host = &attempt->host;
+
+	session->protocols = attempt->protocols;
+	session->fixed_target = attempt->route_id != 0;
+	if (attempt->route_id) {
+		const struct snap_route *route = snap_route_by_id(snap, attempt->route_id);
+		if (!route)
+			return CLOSE_NO_ROUTE;
+		keep_text(&session->route, route->name);
+		parent = route->parent;
+		host = &route->targets[0].host;
+	}
+	char text[HOST_STRLEN];
+	host_format(host, text);
+	keep_text(&session->dest, text);
+	enum close_reason reason = decide(attempt, host, NULL, attempt->route_id ? NULL : &parent);
+	attempt->parent_id = parent ? parent->id : 0;
+	return reason;
+}
+
+enum close_reason attempt_permit(struct attempt *attempt, const struct endpoint *address)
+{
+	struct host host = attempt->host;
+
+	if (host.kind == HOST_NONE)
+		host = host_from_endpoint(address);
+	return decide(attempt, &host, address, NULL);
+}
+
+static enum close_reason permit(void *owner, const struct endpoint *address,
+				const struct snap_parent **ret_parent)
+{
+	struct attempt *attempt = owner;
+	struct host host = attempt->host;
+
+	if (host.kind == HOST_NONE)
+		host = host_from_endpoint(address);
+	return decide(attempt, &host, address, attempt->route_id ? NULL : ret_parent);
+}
+
+static uint32_t us(uint64_t ns)
+{
+	return ns / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(ns / 1000);
+}
+
+static void dialed(struct loop *loop, void *owner, const struct dial_result *result)
+{
+	struct attempt *attempt = owner;
+	struct session *session = attempt->session;
+
+	session->upstream = result->peer;
+	session->resolve_us = us(result->resolve_ns);
+	session->connect_us = us(result->connect_ns);
+	attempt->done(attempt, result);
+}
+
+enum close_reason attempt_dial(struct attempt *attempt)
+{
+	struct session *session = attempt->session;
+	struct front *front = session->front;
+	const struct snap *snap = front_snap(front);
+	struct dial_request request = {
+		.parent = attempt->parent_id ? snap_parent_by_id(snap, attempt->parent_id) : NULL,
+		.parent_plain = attempt->parent_plain,
+		.client = session->peer,
+		.resolve_ns = snap->timeouts.resolve_ns,
+		.connect_ns = snap->timeouts.connect_ns,
+		.owner = attempt,
+		.permit = permit,
+		.done = dialed,
+	};
+
+	if (attempt->parent_id && !request.parent)
+		return CLOSE_NO_ROUTE;
+	if (attempt->route_id) {
+		const struct snap_route *route = snap_route_by_id(snap, attempt->route_id);
+		if (!route)
+			return CLOSE_NO_ROUTE;
+		request.targets = route->targets;
+		request.target_count = route->target_count;
+		request.send_proxy = route->send_proxy;
+		if (route->send_proxy && session->client)
+			session->client->ops->local(session->client, &request.local);
+	} else {
+		request.host = &attempt->host;
+	}
+	attempt->began = front->loop->now;
+	return dial_start(front->dialer, &request, &attempt->dial) < 0 ? CLOSE_NO_MEMORY
+								       : CLOSE_NONE;
+}
+
+void attempt_cancel(struct attempt *attempt)
+{
+	dial_cancel(attempt->dial);
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker's set of sessions.
+#include "front/front.h"
+
+#include <errno.h>
+#include <urcu/list.h>
+#include <urcu/urcu-qsbr.h>
+
+#include "base/addr.h"
+#include "front/report.h"
+#include "front/revalidate.h"
+#include "front/session.h"
+#include "io/sys.h"
+#include "obs/metrics.h"
+#include "snap/snap.h"
+#include "stream/stream.h"
+#include "stream/tcp.h"
+
+int front_init(struct front *front, struct loop *loop, unsigned worker, struct front_shared *shared)
+{
+	*front = (struct front){.loop = loop, .worker = worker, .shared = shared};
+	const struct snap *snap = front_snap(front);
+	CDS_INIT_LIST_HEAD(&front->sessions);
+	pool_init(&front->sessions_pool, "session", sizeof(struct session), 0);
+	int r = relay_env_init(&front->relay, loop, worker, snap->relay.pipe_size_bytes,
+			       snap->relay.splice);
+	front->relay.moved = report_moved;
+	front->relay.shifted = report_shifted;
+	return r;
+}
+
+void front_release(struct front *front)
+{
+	while (!cds_list_empty(&front->sessions)) {
+		struct session *session =
+			cds_list_first_entry(&front->sessions, struct session, node);
+		session_close(session, CLOSE_SHUTDOWN, true);
+	}
+	loop_turn(front->loop, 0); // the deferred frees
+	relay_env_release(&front->relay);
+	pool_release(&front->sessions_pool);
+}
+
+const struct snap *front_snap(const struct front *front)
+{
+	return rcu_dereference(front->shared->snap_rcu);
+}
+
+void front_accept(struct front *front, uint64_t listener_id, int fd, const struct sockaddr *peer)
+{
+	struct endpoint endpoint;
+	struct stream *stream;
+	const int one = 1;
+
+	if (endpoint_from_sockaddr(peer, sizeof(struct sockaddr_storage), &endpoint) < 0 ||
+	    tcp_stream_new(front->loop, fd, STREAM_OUT, &stream) < 0) {
+		metric_inc(&front->metrics->connections_closed[CLOSE_NO_MEMORY]);
+		sys_abort(fd);
+		return;
+	}
+	sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	session_open(front, listener_id, stream, &endpoint);
+}
+
+void front_drain(struct front *front)
+{
+	struct session *session, *next;
+
+	cds_list_for_each_entry_safe(session, next, &front->sessions,
+				     node) if (session->phase == SESSION_SILENT)
+		session_close(session, CLOSE_DRAINED, false);
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// Live revocation: the decision that admitted a session is taken again under the new snapshot.
+#include "front/revalidate.h"
+
+#include <urcu/list.h>
+
+#include "base/host.h"
+#include "front/attempt.h"
+#include "front/front.h"
+#include "front/session.h"
+#include "obs/metrics.h"
+#include "policy/account.h"
+#include "snap/snap.h"
+
+static bool still_allowed(struct session *session, const struct snap *snap)
+{
+	const struct snap_listener *listener = session_listener(session, snap);
+	struct attempt attempt = {.session = session, .protocols = session->protocols};
+
+	if (session->user_id && !snap_user_by_id(snap, session->user_id))
+		return false;
+	if (session->user && account_generation(session->user) != session->user_generation)
+		return false;
+	// A removed listener takes no new clients; the ones it has are judged by what remains.
+	if (!listener || session->phase != SESSION_RELAY)
+		return true;
+	if (listener->auth_required && !session->user_id && !session->fixed_target)
+		return false;
+	if (session->fixed_target || !session->dest ||
+	    host_parse(session->dest, __builtin_strlen(session->dest), 0, &attempt.host) < 0)
+		attempt.host = (struct host){0};
+	attempt.route_id = session->fixed_target;
+	if (!endpoint_is_set(&session->upstream))
+		return true;
+	return attempt_permit(&attempt, &session->upstream) == CLOSE_NONE;
+}
+
+void revalidate_session(struct session *session)
+{
+	const struct snap *snap = front_snap(session->front);
+
+	if (!still_allowed(session, snap)) {
+		metric_inc(&session->front->metrics->sessions_revoked);
+		session_close(session, CLOSE_REVOKED, true);
+		return;
+	}
+	if (session->phase == SESSION_RELAY && session_apply_limits(session, snap) < 0)
+		session_close(session, CLOSE_NO_MEMORY, true);
+}
+
+void front_revalidate(struct front *front)
+{
+	struct session *session, *next;
+
+	cds_list_for_each_entry_safe(session, next, &front->sessions, node)
+		revalidate_session(session);
+}

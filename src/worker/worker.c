@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+// A worker: its parts put together, its thread, and the mail that the control thread sends.
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <urcu/compiler.h>
+#include <urcu/urcu-qsbr.h>
+
+#include "io/listener.h"
+#include "io/sys.h"
+#include "obs/metrics.h"
+#include "snap/snap.h"
+#include "upstream/resolver.h"
+
+struct worker_listener {
+	struct listener listener;
+	struct worker *worker;
+	uint64_t id;
+	struct cds_list_head node;
+	struct deferred deferred;
+};
+
+static void offline(struct loop *loop)
+{
+	urcu_qsbr_thread_offline();
+}
+
+static void online(struct loop *loop)
+{
+	urcu_qsbr_thread_online();
+}
+
+static struct resolver_config resolver_config_of(const struct snap *snap)
+{
+	return (struct resolver_config){
+		.servers = snap->dns.servers,
+		.server_count = snap->dns.server_count,
+		.cache_entries = snap->dns.cache_entries,
+		.ttl_min_ns = snap->dns.ttl_min_ns,
+		.ttl_max_ns = snap->dns.ttl_max_ns,
+		.ttl_negative_ns = snap->dns.ttl_negative_ns,
+	};
+}
+
+static struct conn_pool_config pool_config_of(const struct snap *snap)
+{
+	return (struct conn_pool_config){
+		.idle_max = 1024,
+		.idle_per_key = 64,
+		.idle_ns = snap->timeouts.http_keepalive_ns,
+	};
+}
+
+static int init_contexts(struct worker *worker, const struct snap *snap)
+{
+	const struct resolver_config resolver = resolver_config_of(snap);
+	const struct conn_pool_config pool = pool_config_of(snap);
+	struct front *front = &worker->front;
+
+	int r = resolver_new(&worker->loop, worker->metrics, &resolver, NULL, &worker->resolver);
+	if (r < 0)
+		return r;
+	dialer_init(&worker->dialer, &worker->loop, worker->resolver, worker->metrics);
+	r = conn_pool_init(&worker->pool, &worker->loop, worker->metrics, &pool);
+	if (r < 0)
+		return r;
+	front->dialer = &worker->dialer;
+	front->pool = &worker->pool;
+	front->metrics = worker->metrics;
+	return 0;
+}
+
+int worker_init(struct worker *worker, unsigned number, int cpu, struct front_shared *shared)
+{
+	*worker = (struct worker){.number = number, .cpu = cpu};
+	CDS_INIT_LIST_HEAD(&worker->listeners);
+	worker->metrics = metrics_new();
+	if (!worker->metrics)
+		return -ENOMEM;
+	const struct snap *snap = shared->snap_rcu; // nobody else publishes yet
+	int r = loop_init(&worker->loop, snap->relay.coalesce_ns);
+	if (r < 0)
+		return r;
+	r = front_init(&worker->front, &worker->loop, number, shared);
+	if (r < 0)
+		return r;
+	return init_contexts(worker, snap);
+}
+
+void worker_release(struct worker *worker)
+{
+	struct worker_listener *listener, *next;
+
+	cds_list_for_each_entry_safe(listener, next, &worker->listeners, node)
+	{
+		listener_release(&listener->listener);
+		free(listener);
+	}
+	CDS_INIT_LIST_HEAD(&worker->listeners);
+	front_release(&worker->front);
+	conn_pool_release(&worker->pool);
+	dialer_release(&worker->dialer);
+	resolver_free(worker->resolver);
+	loop_release(&worker->loop);
+	metrics_free(worker->metrics);
+}
+
+static void bind_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	// Refused inside some containers; the scheduler then decides.
+	(void)sched_setaffinity(0, sizeof(set), &set);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *worker = arg;
+	char name[16];
+
+	snprintf(name, sizeof(name), "worker-%u", worker->number);
+	pthread_setname_np(pthread_self(), name);
+	bind_to_cpu(worker->cpu);
+	prctl(PR_SET_TIMERSLACK, 10000UL); // ns: paced passes are timed in tens of microseconds
+	urcu_qsbr_register_thread();
+	worker->loop.before_wait = offline;
+	worker->loop.after_wait = online;
+	loop_run(&worker->loop);
+	worker->loop.before_wait = worker->loop.after_wait = NULL;
+	urcu_qsbr_unregister_thread();
+	return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+	sigset_t all, before;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int r = -pthread_create(&worker->thread, NULL, worker_main, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	worker->started = r == 0;
+	return r;
+}
+
+void worker_stop(struct worker *worker)
+{
+	if (!worker->started)
+		return;
+	loop_stop_any(&worker->loop);
+	pthread_join(worker->thread, NULL);
+	worker->started = false;
+}
+
+static void accepted(struct listener *base, int fd, const struct sockaddr *peer)
+{
+	struct worker_listener *listener = caa_container_of(base, struct worker_listener, listener);
+
+	front_accept(&listener->worker->front, listener->id, fd, peer);
+}
+
+static void paused(struct listener *base, int error)
+{
+	struct worker_listener *listener = caa_container_of(base, struct worker_listener, listener);
+	struct metrics *metrics = listener->worker->metrics;
+
+	metric_gauge_add(&metrics->listeners_paused, error ? 1 : -1);
+	if (error)
+		metric_inc(&metrics->accept_pauses[error == -EMFILE || error == -ENFILE
+							   ? METRIC_PAUSE_DESCRIPTORS
+							   : METRIC_PAUSE_MEMORY]);
+}
+
+// Mail. Each kind carries what it needs; it is freed where it arrives.
+struct worker_mail {
+	struct mail mail;
+	uint64_t listener_id;
+	int fd;
+	void (*run)(struct worker *worker, void *ctx);
+	void *ctx;
+	pthread_mutex_t *lock;
+	pthread_cond_t *over;
+	bool *is_over;
+};
+
+static struct worker *worker_of(struct loop *loop)
+{
+	return caa_container_of(loop, struct worker, loop);
+}
+
+static int post(struct worker *worker, mail_fn *deliver, const struct worker_mail *content)
+{
+	struct worker_mail *mail = malloc(sizeof(*mail));
+
+	if (!mail)
+		return -ENOMEM;
+	*mail = *content;
+	mail->mail.deliver = deliver;
+	mailbox_post_any(&worker->loop.mailbox, &mail->mail);
+	return 0;
+}
+
+static void listen_delivered(struct loop *loop, struct mail *base)
+{
+	struct worker_mail *mail = caa_container_of(base, struct worker_mail, mail);
+	struct worker *worker = worker_of(loop);
+	struct worker_listener *listener = calloc(1, sizeof(*listener));
+
+	if (!listener || listener_init(&listener->listener, loop, mail->fd, accepted, paused) < 0) {
+		sys_close(mail->fd);
+		free(listener);
+	} else {
+		listener->worker = worker;
+		listener->id = mail->listener_id;
+		cds_list_add_tail(&listener->node, &worker->listeners);
+		metric_gauge_add(&worker->metrics->listeners, 1);
+	}
+	free(mail);
+}
+
+static void listener_free(struct loop *loop, struct deferred *deferred)
+{
+	free(caa_container_of(deferred, struct worker_listener, deferred));
+}
+
+static void close_listeners(struct worker *worker, uint64_t id, bool all)
+{
+	struct worker_listener *listener, *next;
+
+	cds_list_for_each_entry_safe(listener, next, &worker->listeners, node)
+	{
+		if (!all && listener->id != id)
+			continue;
+		if (listener->listener.is_paused)
+			metric_gauge_add(&worker->metrics->listeners_paused, -1);
+		listener_release(&listener->listener);
+		cds_list_del(&listener->node);
+		metric_gauge_add(&worker->metrics->listeners, -1);
+		loop_defer(&worker->loop, &listener->deferred, listener_free);
+	}
+}
+
+static void unlisten_delivered(struct loop *loop, struct mail *base)
+{
+	struct worker_mail *mail = caa_container_of(base, struct worker_mail, mail);
+
+	close_listeners(worker_of(loop), mail->listener_id, false);
+	free(mail);
+}
+
+static void reconfigure_delivered(struct loop *loop, struct mail *base)
+{
+	struct worker *worker = worker_of(loop);
+	const struct snap *snap = front_snap(&worker->front);
+	const struct resolver_config resolver = resolver_config_of(snap);
+	const struct conn_pool_config pool = pool_config_of(snap);
+
+	resolver_configure(worker->resolver, &resolver);
+	conn_pool_configure(&worker->pool, &pool);
+	conn_pool_drop(&worker->pool, NULL, NULL);
+	front_revalidate(&worker->front);
+	free(caa_container_of(base, struct worker_mail, mail));
+}
+
+static void drain_delivered(struct loop *loop, struct mail *base)
+{
+	struct worker *worker = worker_of(loop);
+
+	close_listeners(worker, 0, true);
+	front_drain(&worker->front);
+	free(caa_container_of(base, struct worker_mail, mail));
+}
+
+static void call_delivered(struct loop *loop, struct mail *base)
+{
+	struct worker_mail *mail = caa_container_of(base, struct worker_mail, mail);
+	pthread_mutex_t *lock = mail->lock;
+
+	mail->run(worker_of(loop), mail->ctx);
+	pthread_mutex_lock(lock);
+	*mail->is_over = true;
+	pthread_cond_signal(mail->over);
+	pthread_mutex_unlock(lock);
+	free(mail);
+}
+
+int worker_listen_any(struct worker *worker, uint64_t listener_id, int fd)
+{
+	return post(worker, listen_delivered,
+		    &(struct worker_mail){.listener_id = listener_id, .fd = fd});
+}
+
+int worker_unlisten_any(struct worker *worker, uint64_t listener_id)
+{
+	return post(worker, unlisten_delivered, &(struct worker_mail){.listener_id = listener_id});
+}
+
+int worker_reconfigure_any(struct worker *worker)
+{
+	return post(worker, reconfigure_delivered, &(struct worker_mail){0});
+}
+
+int worker_drain_any(struct worker *worker)
+{
+	return post(worker, drain_delivered, &(struct worker_mail){0});
+}
+
+int worker_call_any(struct worker *worker, void (*run)(struct worker *worker, void *ctx), void *ctx)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t over = PTHREAD_COND_INITIALIZER;
+	bool is_over = false;
+	int r = post(
+		worker, call_delivered,
+		&(struct worker_mail){
+			.run = run, .ctx = ctx, .lock = &lock, .over = &over, .is_over = &is_over});
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&lock);
+	while (!is_over)
+		pthread_cond_wait(&over, &lock);
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
