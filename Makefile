@@ -11,9 +11,15 @@ ARGS ?=
 
 export SLUICE_JOBS := $(JOBS)
 
-.PHONY: all help deps deps-tests deps-bench run test check bench fuzz sim format install clean
+.NOTPARALLEL:
+.PHONY: all everything help deps deps-tests deps-bench run test check bench fuzz sim format install clean
 
 all: $(BUILD)/build.ninja ## build the programs into build/
+	@ninja -C $(BUILD) -j $(JOBS) programs
+
+# The programs and the tests. The folder may have been set up before the tests could be built.
+everything: $(BUILD)/build.ninja
+	@[ -e $(BUILD)/.tests-enabled ] || { meson configure $(BUILD) -Dtests=enabled && touch $(BUILD)/.tests-enabled; }
 	@ninja -C $(BUILD) -j $(JOBS)
 
 $(BUILD)/build.ninja:
@@ -24,10 +30,10 @@ $(BUILD)/build.ninja:
 run: deps all ## install what is missing, build, and start the proxy on 127.0.0.1:8080
 	@exec $(BUILD)/sluice run $(ARGS)
 
-test: deps-tests all ## unit, simulated-network, fuzz-corpus and integration tests
+test: deps-tests everything ## unit, simulated-network, fuzz-corpus and integration tests
 	@scripts/run-tests --build $(BUILD) --pytest $(if $(SLUICE_TOTALS),--totals $(SLUICE_TOTALS))
 
-check: deps-tests all ## format, layers, static analysis, and the suites under sanitizers
+check: deps-tests everything ## format, layers, static analysis, and the suites under sanitizers
 	@scripts/run-checks --build $(BUILD) $(if $(SLUICE_TOTALS),--totals $(SLUICE_TOTALS))
 
 bench: deps-bench all ## benchmarks against the peers, and a report
@@ -37,7 +43,7 @@ bench: deps-bench all ## benchmarks against the peers, and a report
 fuzz: deps-tests ## fuzz one parser: make fuzz TARGET=<name> TIME=<seconds>
 	@scripts/run-fuzz "$(TARGET)" "$(TIME)"
 
-sim: deps-tests all ## more fault schedules on the simulated network: make sim SEEDS=<n>
+sim: deps-tests everything ## more fault schedules on the simulated network: make sim SEEDS=<n>
 	@SLUICE_SIM_SEEDS=$(SEEDS) scripts/run-tests --build $(BUILD) --suites sim --timeout-multiplier 0
 
 format: ## format the C files
@@ -56,8 +62,8 @@ deps-tests:
 deps-bench:
 	@scripts/install-deps --bench
 
-# `all` builds, so what it needs comes first whenever both are asked for.
-all $(BUILD)/build.ninja: | $(filter deps deps-tests deps-bench,$(foreach g,$(MAKECMDGOALS),\
+# What a build needs comes before it whenever a goal asks for both.
+all everything $(BUILD)/build.ninja: | $(filter deps deps-tests deps-bench,$(foreach g,$(MAKECMDGOALS),\
 	$(if $(filter run,$g),deps) $(if $(filter test check sim,$g),deps-tests) $(if $(filter bench,$g),deps-bench)))
 
 help: ## this list
