@@ -107,20 +107,18 @@ void metrics_sum(struct metrics *sum, const struct metrics *from)
 		to[i] += __atomic_load_n(&cell[i], __ATOMIC_RELAXED);
 }
 
-const char *metric_protocol_name(unsigned protocol)
-{
-	return protocol < METRIC_PROTOCOL_COUNT ? values_PROTOCOL[protocol] : "invalid";
-}
-
-const char *metric_direction_name(unsigned direction)
-{
-	return direction < METRIC_DIRECTION_COUNT ? values_DIRECTION[direction] : "invalid";
-}
-
-const char *metric_mover_name(unsigned mover)
-{
-	return mover < METRIC_MOVER_COUNT ? values_MOVER[mover] : "invalid";
-}
+// metric_<noun>_name for every label set.
+#define LABEL(set, noun, label, help)                                                              \
+	const char *metric_##noun##_name(unsigned value)                                           \
+	{                                                                                          \
+		return value < METRIC_##set##_COUNT ? values_##set[value] : "invalid";             \
+	}
+#define LABEL_VALUE(set, value, text)
+#define LABEL_END(set)
+#include "obs/labels.def"
+#undef LABEL
+#undef LABEL_VALUE
+#undef LABEL_END
 
 unsigned metric_denial_of(enum close_reason reason)
 {

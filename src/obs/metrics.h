@@ -89,11 +89,15 @@ static inline int64_t metric_gauge_get(const int64_t *cell)
 	return __atomic_load_n(cell, __ATOMIC_RELAXED);
 }
 
-// The label value's text, e.g. metric_protocol_name(METRIC_PROTOCOL_TLS) is "tls"; "invalid" if out
-// of range.
-const char *metric_protocol_name(unsigned protocol);
-const char *metric_direction_name(unsigned direction);
-const char *metric_mover_name(unsigned mover);
+// The label value's text, e.g. metric_protocol_name(METRIC_PROTOCOL_TLS) is "tls"; "invalid" if out of
+// range. One for every label set.
+#define LABEL(set, noun, label, help) const char *metric_##noun##_name(unsigned value);
+#define LABEL_VALUE(set, value, text)
+#define LABEL_END(set)
+#include "obs/labels.def"
+#undef LABEL
+#undef LABEL_VALUE
+#undef LABEL_END
 
 // The labels of denials and connects that go with a close reason; METRIC_DENIAL_COUNT: it is no
 // denial.
