@@ -29,8 +29,8 @@ enum { METRIC_CLOSE_COUNT = CLOSE_REASON_COUNT };
 // One per writing thread: each worker, the control thread, each helper (those who need any).
 // Only the owning thread writes; anyone may read. Cells are written through the functions below:
 //	metric_inc(&m->connections_accepted);
-//	metric_add(&m->relay_bytes[METRIC_PROTOCOL_CONNECT][METRIC_DIRECTION_UP][METRIC_MOVER_SPLICE],
-//n); 	metric_gauge_add(&m->connections_live[METRIC_PROTOCOL_HTTP], -1);
+//	metric_add(&m->datagrams[METRIC_DIRECTION_UP], n);
+//	metric_gauge_add(&m->connections_live[METRIC_PROTOCOL_HTTP], -1);
 //	hist_record(&m->connect_duration, ns);
 struct metrics {
 #define L0

@@ -2,6 +2,8 @@
 // Appending and escaping text.
 #include "obs/text.h"
 
+#include "base/strescape.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -160,164 +162,38 @@ void text_printf(struct text *t, const char *format, ...)
 	t->len += (size_t)n;
 }
 
-// The length of the valid UTF-8 character at s (RFC 3629), its code point in *ret; 0 if it is none.
-static size_t utf8_char(const unsigned char *s, size_t len, uint32_t *ret)
+typedef size_t escape_fn(char *ret_out, size_t cap, const void *bytes, size_t len);
+
+static void text_escape(struct text *t, const char *s, size_t len, size_t max, escape_fn *escape)
 {
-	uint32_t c = s[0];
-	size_t n;
-	uint32_t min;
+	char out[TEXT_ESCAPE_MAX + 1];
 
-	if (c < 0x80) {
-		*ret = c;
-		return 1;
-	}
-	if (c >= 0xc2 && c <= 0xdf)
-		n = 2, c &= 0x1f, min = 0x80;
-	else if (c >= 0xe0 && c <= 0xef)
-		n = 3, c &= 0x0f, min = 0x800;
-	else if (c >= 0xf0 && c <= 0xf4)
-		n = 4, c &= 0x07, min = 0x10000;
-	else
-		return 0;
-	if (len < n)
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff))
-		return 0;
-	*ret = c;
-	return n;
-}
-
-// Characters that are valid UTF-8 but change how a terminal or a viewer shows the line.
-static bool code_point_unsafe(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x61c || (c >= 0x200b && c <= 0x200f) ||
-	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff ||
-	       (c >= 0xfff0 && c <= 0xfffb) || (c >= 0xfdd0 && c <= 0xfdef) ||
-	       (c & 0xfffe) == 0xfffe || (c >= 0xe0000 && c <= 0xe0fff);
-}
-
-static bool plain_ascii(unsigned char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
-}
-
-static void json_code_point(struct text *t, uint32_t c)
-{
-	switch (c) {
-	case '\n':
-		text_str(t, "\\n");
-		return;
-	case '\r':
-		text_str(t, "\\r");
-		return;
-	case '\t':
-		text_str(t, "\\t");
-		return;
-	default:
-		break;
-	}
-	if (c >= 0x10000) {
-		text_str(t, "\\u");
-		text_hex(t, 0xd800 + ((c - 0x10000) >> 10), 4);
-		c = 0xdc00 + ((c - 0x10000) & 0x3ff);
-	}
-	text_str(t, "\\u");
-	text_hex(t, c, 4);
-}
-
-static void quoted_code_point(struct text *t, uint32_t c)
-{
-	switch (c) {
-	case '\n':
-		text_str(t, "\\n");
-		return;
-	case '\r':
-		text_str(t, "\\r");
-		return;
-	case '\t':
-		text_str(t, "\\t");
-		return;
-	default:
-		break;
-	}
-	if (c < 0x80) {
-		text_str(t, "\\x");
-		text_hex(t, c, 2);
-		return;
-	}
-	text_str(t, "\\u{");
-	text_hex(t, c, 4);
-	text_char(t, '}');
-}
-
-// Runs of plain ASCII are copied whole; everything else goes character by character.
-static void text_escape(struct text *t, const char *s, size_t len, size_t max, bool json)
-{
-	const unsigned char *p = (const unsigned char *)s;
-	bool cut = len > max;
-	size_t end = cut ? max : len;
-
-	for (size_t i = 0; i < end && !t->failed;) {
-		size_t run = i;
-		while (run < end && plain_ascii(p[run]))
-			run++;
-		text_bytes(t, p + i, run - i);
-		i = run;
-		if (i == end)
-			break;
-		uint32_t c;
-		size_t n = utf8_char(p + i, len - i, &c);
-		if (n > end - i)
-			break; // the cut falls into this character
-		if (n == 0) {
-			if (json) {
-				text_str(t, "\\ufffd");
-			} else {
-				text_str(t, "\\x");
-				text_hex(t, p[i], 2);
-			}
-			i++;
-			continue;
-		}
-		if (c == '"' || c == '\\') {
-			text_char(t, '\\');
-			text_char(t, (char)c);
-		} else if (!code_point_unsafe(c)) {
-			text_bytes(t, p + i, n);
-		} else if (json) {
-			json_code_point(t, c);
-		} else {
-			quoted_code_point(t, c);
-		}
-		i += n;
-	}
-	if (cut)
-		text_str(t, "...");
+	if (max > TEXT_ESCAPE_MAX)
+		max = TEXT_ESCAPE_MAX;
+	text_bytes(t, out, escape(out, max + 1, s, len));
 }
 
 void text_json(struct text *t, const char *s, size_t len, size_t max)
 {
-	text_escape(t, s, len, max, true);
+	text_escape(t, s, len, max, strescape_json);
 }
 
 void text_quoted(struct text *t, const char *s, size_t len, size_t max)
 {
-	text_escape(t, s, len, max, false);
+	text_escape(t, s, len, max, strescape_text);
+}
+
+static bool bare_character(unsigned char c)
+{
+	return c > 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '=' && c != '\'' && c != '`';
 }
 
 void text_value(struct text *t, const char *s, size_t len, size_t max)
 {
 	bool bare = len > 0 && len <= max;
 
-	for (size_t i = 0; bare && i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-		bare = plain_ascii(c) && c != ' ' && c != '=' && c != '\'' && c != '`';
-	}
+	for (size_t i = 0; bare && i < len; i++)
+		bare = bare_character((unsigned char)s[i]);
 	if (bare) {
 		text_bytes(t, s, len);
 		return;

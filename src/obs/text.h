@@ -39,15 +39,14 @@ void text_hex(struct text *t, uint64_t v, unsigned digits);
 void text_decimal(struct text *t, uint64_t v, unsigned decimals);
 void text_printf(struct text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Escaping of what a peer may have written. All of these give printable ASCII and valid UTF-8 only:
-// C0 and C1 controls, DEL, U+2028/2029, bidirectional controls (U+200E-F, U+202A-E, U+2066-9,
-// U+061C), U+FEFF, noncharacters, surrogates, overlong and invalid UTF-8 are replaced.
-// At most `max` bytes of input are taken (cut at a character); a cut is marked by "..." at the end.
+// Escaping of what a peer may have written (see base/strescape.h for what is replaced). At most
+// `max` bytes are appended (and never more than TEXT_ESCAPE_MAX); what is cut off is marked by
+// "..." at the end.
+enum { TEXT_ESCAPE_MAX = 4096 };
 
-// The inside of a JSON string (RFC 8259), without its quotes. Bytes that are not UTF-8 become
-// \ufffd.
+// The inside of a JSON string, without its quotes.
 void text_json(struct text *t, const char *s, size_t len, size_t max);
-// The inside of a double-quoted logfmt string: \" \\ \n \r \t \xHH \u{...}; bytes keep their value.
+// The inside of a double-quoted logfmt string: printable ASCII, the rest as \n \r \t \xNN.
 void text_quoted(struct text *t, const char *s, size_t len, size_t max);
 // A logfmt value: bare if it consists of safe characters only, else in quotes.
 void text_value(struct text *t, const char *s, size_t len, size_t max);
