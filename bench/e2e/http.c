@@ -29,7 +29,8 @@ struct session {
 	struct http *http;
 	uint64_t sent_at;
 	bool connected;
-	bool close_after; // the response says so
+	bool close_after; // the response or the options say so
+	bool finishing;   // client: the response is complete, only the end is awaited
 	bool body;        // client: the head is complete
 	size_t body_left; // client: bytes of the body to come
 	unsigned head_len;
@@ -177,8 +178,9 @@ static int response_head(struct session *session, size_t len)
 	session->head[session->head_len < HEAD_MAX ? session->head_len : HEAD_MAX - 1] = '\0';
 	if (memcmp(status, " 200", 4))
 		return -EPROTO;
-	session->close_after =
-		!memcmp(session->head, "HTTP/1.0", 8) || head_says_close(session->head, len);
+	session->close_after = !session->http->end->run->opt->keepalive ||
+			       !memcmp(session->head, "HTTP/1.0", 8) ||
+			       head_says_close(session->head, len);
 	for (const char *p = session->head; p + sizeof(field) < session->head + len; p++) {
 		if (*p == '\r' && !strncasecmp(p, field, sizeof(field) - 1)) {
 			session->body_left = strtoul(p + sizeof(field) - 1, NULL, 10);
@@ -212,6 +214,19 @@ static int response_take(struct session *session, const char *data, size_t n)
 	return session->body_left == 0;
 }
 
+// Counts the response, and sends the next request or waits for the end of the connection.
+static int response_done(struct session *session)
+{
+	struct end *end = session->http->end;
+
+	count_add(&end->ops_atomic, 1);
+	if (run_measuring(end))
+		hist_add(&end->hist, now_ns() - session->sent_at);
+	session->sent_at = now_ns();
+	session->finishing = session->close_after;
+	return session->finishing ? 0 : session_send(session);
+}
+
 static void client_ready(struct io *io, uint32_t events);
 
 static int session_start(struct http *http)
@@ -241,16 +256,13 @@ static void client_ready(struct io *io, uint32_t events)
 
 		if (n < 0 && errno == EAGAIN)
 			return;
-		r = n <= 0 ? -ECONNRESET : response_take(session, buffer, (size_t)n);
+		if (session->finishing)
+			r = n == 0 ? 1 : -EPROTO;
+		else
+			r = n <= 0 ? -ECONNRESET : response_take(session, buffer, (size_t)n);
 	}
-	if (r > 0) {
-		count_add(&end->ops_atomic, 1);
-		if (run_measuring(end))
-			hist_add(&end->hist, now_ns() - session->sent_at);
-		session->sent_at = now_ns();
-		if (!session->close_after)
-			r = session_send(session);
-	}
+	if (r > 0 && !session->finishing)
+		r = response_done(session);
 	if (r < 0)
 		count_add(&end->errors_atomic, run_stopping(end) ? 0 : 1);
 	if (r != 0) {
@@ -271,14 +283,14 @@ static int request_make(struct http *http, const struct options *opt)
 	snprintf(authority, sizeof(authority), "%s:%d", host, ntohs(opt->backend.sin_port));
 	if (opt->via == VIA_FORWARD)
 		snprintf(scheme, sizeof(scheme), "http://%s", authority);
-	http->message_len = (size_t)snprintf(http->message, 1024,
-					     "GET %s/some/path?query=1 HTTP/1.1\r\n"
-					     "Host: %s\r\n"
-					     "User-Agent: sluice-load\r\n"
-					     "Accept: */*\r\n"
-					     "Accept-Language: en\r\n"
-					     "\r\n",
-					     scheme, authority);
+	http->message_len =
+		(size_t)snprintf(http->message, 1024,
+				 "GET %s/some/path?query=1 HTTP/1.1\r\n"
+				 "Host: %s\r\n"
+				 "User-Agent: sluice-load\r\n"
+				 "Accept: */*\r\n"
+				 "Accept-Language: en\r\n%s\r\n",
+				 scheme, authority, opt->keepalive ? "" : "Connection: close\r\n");
 	return 0;
 }
 

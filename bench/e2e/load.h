@@ -39,6 +39,7 @@ struct options {
 	unsigned recv_burn_us;      // bulk: CPU that the receiver burns per 64 KiB
 	unsigned send_mbit;         // bulk: rate of the sender over all streams, 0: unlimited
 	unsigned recv_mbit;         // bulk: rate of the receiver over all streams, 0: unlimited
+	unsigned keepalive;         // http: 0: a connection for each request
 	unsigned warmup_ms;
 	unsigned measure_ms;
 	unsigned limit_s; // the whole program ends by SIGALRM after so long

@@ -32,6 +32,7 @@ static const struct number numbers[] = {
 	NUMBER("recv-burn-us", recv_burn_us, 0, 100000, "bulk: receiver's CPU burnt per 64 KiB"),
 	NUMBER("send-mbit", send_mbit, 0, 1000000, "bulk: sender's rate over all streams"),
 	NUMBER("recv-mbit", recv_mbit, 0, 1000000, "bulk: receiver's rate over all streams"),
+	NUMBER("keepalive", keepalive, 1, 1, "http: 0: a connection for each request"),
 	NUMBER("warmup-ms", warmup_ms, 150, 60000, "unmeasured time after the set-up"),
 	NUMBER("measure-ms", measure_ms, 1000, 600000, "the measured window"),
 	NUMBER("limit-s", limit_s, 60, 3600, "the whole program ends after so long"),

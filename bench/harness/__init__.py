@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The end-to-end benchmark: peers, cells, measuring and reporting."""
