@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/race.h"
 #include "io/sys.h"
 
 enum {
@@ -257,6 +258,7 @@ static void deliver_mail(struct loop *loop)
 		if (node == CDS_WFCQ_WOULDBLOCK)
 			continue;
 		struct mail *mail = caa_container_of(node, struct mail, node);
+		race_take(mail);
 		mail->deliver(loop, mail);
 	}
 }

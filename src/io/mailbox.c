@@ -2,6 +2,7 @@
 // Mail between threads.
 #include "io/mailbox.h"
 
+#include "base/race.h"
 #include "io/sys.h"
 
 int mailbox_init(struct mailbox *box)
@@ -27,6 +28,7 @@ void mailbox_release(struct mailbox *box)
 void mailbox_post_any(struct mailbox *box, struct mail *mail)
 {
 	cds_wfcq_node_init(&mail->node);
+	race_give(mail);
 	cds_wfcq_enqueue(&box->head, &box->tail, &mail->node);
 	// The enqueue is a full barrier: either the owner sees the mail before it sleeps, or we see
 	// it asleep.
