@@ -152,6 +152,18 @@ static void line_errno(struct log_line *line, const struct log_field *field)
 		text_int(&line->text, e);
 }
 
+// JSON readers often have signed integers of 64 bits at most.
+static void line_uint(struct log_line *line, uint64_t v)
+{
+	bool quote = line->format == LOG_FORMAT_JSON && v > INT64_MAX;
+
+	if (quote)
+		text_char(&line->text, '"');
+	text_uint(&line->text, v);
+	if (quote)
+		text_char(&line->text, '"');
+}
+
 static void line_value(struct log_line *line, const struct log_field *field)
 {
 	struct text *t = &line->text;
@@ -169,7 +181,7 @@ static void line_value(struct log_line *line, const struct log_field *field)
 		text_int(t, field->i);
 		break;
 	case LOG_TYPE_UINT:
-		text_uint(t, field->u);
+		line_uint(line, field->u);
 		break;
 	case LOG_TYPE_ID:
 		if (json)
