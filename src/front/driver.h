@@ -21,6 +21,11 @@ struct driver {
 	void (*input)(struct session *session);
 	// The client's stream takes bytes again and talk->out is empty; may be NULL.
 	void (*drained)(struct session *session);
+	// While talk->paused is set: the client's stream has something (bytes, its end, an error), which
+	// session_fill would read; may be NULL.
+	void (*event)(struct session *session);
+	// The time set by session_deadline has come; NULL: the session's own admission deadline holds.
+	void (*timeout)(struct session *session);
 	// Frees session->driver_state and cancels what it has under way. Called once.
 	void (*release)(struct session *session);
 };

@@ -3,6 +3,7 @@
 #include "front/front.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <urcu/list.h>
 #include <urcu/urcu-qsbr.h>
 
@@ -22,6 +23,9 @@ int front_init(struct front *front, struct loop *loop, unsigned worker, struct f
 	const struct snap *snap = front_snap(front);
 	CDS_INIT_LIST_HEAD(&front->sessions);
 	pool_init(&front->sessions_pool, "session", sizeof(struct session), 0);
+	front->scratch = malloc(FRONT_SCRATCH);
+	if (!front->scratch)
+		return -ENOMEM;
 	int r = relay_env_init(&front->relay, loop, worker, snap->relay.pipe_size_bytes,
 			       snap->relay.splice);
 	front->relay.moved = report_moved;
@@ -39,11 +43,17 @@ void front_release(struct front *front)
 	loop_turn(front->loop, 0); // the deferred frees
 	relay_env_release(&front->relay);
 	pool_release(&front->sessions_pool);
+	free(front->scratch);
 }
 
 const struct snap *front_snap(const struct front *front)
 {
 	return rcu_dereference(front->shared->snap_rcu);
+}
+
+bool front_draining(const struct front *front)
+{
+	return atomic_load_explicit(&front->shared->draining_atomic, memory_order_relaxed);
 }
 
 void front_accept(struct front *front, uint64_t listener_id, int fd, const struct sockaddr *peer)

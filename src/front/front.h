@@ -25,6 +25,8 @@ struct snap;
 struct throttle;
 struct conn_pool;
 
+enum { FRONT_SCRATCH = 96 * 1024 };
+
 struct front_shared {
 	struct snap *snap_rcu; // the snapshot in force; published by control
 	struct accounts *accounts;
@@ -47,6 +49,7 @@ struct front {
 	struct flight *flight;
 	struct pool sessions_pool;
 	struct cds_list_head sessions; // struct session, oldest first
+	uint8_t *scratch;              // FRONT_SCRATCH bytes, for a message being written
 	uint32_t live;
 };
 
@@ -58,6 +61,9 @@ void front_release(struct front *front);
 
 // The snapshot in force. Valid until the end of the loop's turn.
 const struct snap *front_snap(const struct front *front);
+
+// Whether the proxy is draining: connections end after what they are at.
+bool front_draining(const struct front *front);
 
 // Takes an accepted socket; always takes ownership of it.
 void front_accept(struct front *front, uint64_t listener_id, int fd, const struct sockaddr *peer);

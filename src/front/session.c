@@ -91,12 +91,12 @@ static void session_end(struct session *session, enum close_reason reason)
 	struct front *front = session->front;
 	uint64_t now = front->loop->now;
 
-	set_phase(session, SESSION_CLOSED);
 	session->reason = (uint8_t)reason;
 	loop_timer_cancel(front->loop, &session->timer);
 	if (session->driver && session->driver->release)
 		session->driver->release(session);
 	session->driver = NULL;
+	set_phase(session, SESSION_CLOSED);
 	report_end(session);
 	if (session->user_counted)
 		account_conn_release(session->user);
@@ -226,21 +226,34 @@ static void flush_out(struct session *session)
 
 void session_send(struct session *session, const void *data, size_t len)
 {
+	const struct iovec iov = {.iov_base = (void *)data, .iov_len = len};
+
+	session_sendv(session, &iov, 1);
+}
+
+void session_sendv(struct session *session, const struct iovec *iov, int iovcnt)
+{
 	struct talk *talk = session->talk;
 	ssize_t n = 0;
 
 	if (session->phase == SESSION_CLOSED)
 		return;
-	if (talk->out.len == 0 && (session->client->ready & STREAM_OUT)) {
-		n = stream_write(session->client, data, len);
-		if (n < 0 && n != -EAGAIN) {
-			session_close(session, CLOSE_CLIENT_RESET, true);
+	if (talk->out.len == 0 && (session->client->ready & STREAM_OUT))
+		n = stream_writev(session->client, iov, iovcnt);
+	if (n < 0 && n != -EAGAIN) {
+		session_close(session, CLOSE_CLIENT_RESET, true);
+		return;
+	}
+	size_t taken = n > 0 ? (size_t)n : 0;
+	for (int i = 0; i < iovcnt; i++) {
+		size_t skip = taken < iov[i].iov_len ? taken : iov[i].iov_len;
+		taken -= skip;
+		if (skip < iov[i].iov_len && buf_append(&talk->out, (char *)iov[i].iov_base + skip,
+							iov[i].iov_len - skip) < 0) {
+			session_close(session, CLOSE_NO_MEMORY, true);
 			return;
 		}
-		n = n < 0 ? 0 : n;
 	}
-	if ((size_t)n < len && buf_append(&talk->out, (const char *)data + n, len - (size_t)n) < 0)
-		session_close(session, CLOSE_NO_MEMORY, true);
 }
 
 void session_finish(struct session *session, enum close_reason reason)
@@ -317,42 +330,68 @@ static int make_talk(struct session *session)
 	return 0;
 }
 
-// Reads what there is, once per call: a driver that wants more gets it by the next event, since the
-// bit stays up.
+ssize_t session_fill(struct session *session)
+{
+	uint8_t *chunk = session->front->relay.chunk;
+	struct talk *talk = session->talk;
+	size_t room = talk ? talk->in.limit - talk->in.len : RELAY_CHUNK;
+
+	if (talk && talk->ended)
+		return 0;
+	if (room == 0)
+		return -ENOBUFS;
+	if (!(session->client->ready & STREAM_IN))
+		return -EAGAIN;
+	ssize_t n = stream_read(session->client, chunk, room < RELAY_CHUNK ? room : RELAY_CHUNK);
+	if (n == -EAGAIN)
+		return n;
+	if (n < 0) {
+		session_close(session, CLOSE_CLIENT_RESET, true);
+		return -ECANCELED;
+	}
+	if (n == 0 && session->phase == SESSION_SILENT) {
+		session_close(session, CLOSE_CLIENT_SILENT, false);
+		return -ECANCELED;
+	}
+	if (make_talk(session) < 0 ||
+	    (n > 0 && buf_append(&session->talk->in, chunk, (size_t)n) < 0)) {
+		session_close(session, CLOSE_NO_MEMORY, true);
+		return -ECANCELED;
+	}
+	session->talk->ended = n == 0;
+	return n;
+}
+
+// Reads and gives to the driver until nothing is there, or it wants no more.
 static void read_in(struct session *session)
 {
-	struct front *front = session->front;
-	uint8_t *chunk = front->relay.chunk;
-
-	while (session->phase <= SESSION_TALK && session->client &&
-	       (session->client->ready & STREAM_IN) &&
-	       !(session->talk && (session->talk->paused || session->talk->ended))) {
-		size_t room = session->talk ? TALK_IN_MAX - session->talk->in.len : RELAY_CHUNK;
-		ssize_t n = room ? stream_read(session->client, chunk,
-					       room < RELAY_CHUNK ? room : RELAY_CHUNK)
-				 : -ENOBUFS;
-		if (n == -EAGAIN)
-			return;
-		if (n == -ENOBUFS && !room)
-			return; // full: the driver consumes, or the deadline comes
-		if (n < 0) {
-			session_close(session, CLOSE_CLIENT_RESET, true);
-			return;
-		}
-		if (n == 0 && session->phase == SESSION_SILENT) {
-			session_close(session, CLOSE_CLIENT_SILENT, false);
-			return;
-		}
-		if (make_talk(session) < 0 ||
-		    (n > 0 && buf_append(&session->talk->in, chunk, (size_t)n) < 0)) {
-			session_close(session, CLOSE_NO_MEMORY, true);
-			return;
-		}
-		session->talk->ended = n == 0;
+	while (session->phase <= SESSION_TALK &&
+	       !(session->talk && (session->talk->paused || session->talk->ended ||
+				   session->talk->finish != CLOSE_NONE))) {
+		if (session_fill(session) < 0)
+			return; // nothing there; or full, and the deadline will come
 		if (session->phase == SESSION_SILENT)
 			set_phase(session, SESSION_DETECT);
 		give_input(session);
 	}
+}
+
+static void client_event(struct session *session)
+{
+	struct stream *client = session->client;
+
+	if (client->ready & STREAM_ERROR)
+		session_close(session, CLOSE_CLIENT_RESET, true);
+	else if (session->driver && session->driver->event)
+		session->driver->event(session);
+}
+
+void session_deadline(struct session *session, uint64_t at)
+{
+	if (at == UINT64_MAX)
+		loop_timer_cancel(session->front->loop, &session->timer);
+	else
+		loop_timer_set(session->front->loop, &session->timer, at);
 }
 
 static void client_ready(struct loop *loop, struct stream *stream)
@@ -363,6 +402,8 @@ static void client_ready(struct loop *loop, struct stream *stream)
 		flush_out(session);
 	if (session->phase == SESSION_LINGER)
 		linger_read(session);
+	else if (session->phase == SESSION_TALK && session->talk->paused)
+		client_event(session);
 	else if (session->phase <= SESSION_TALK)
 		read_in(session);
 }
@@ -445,6 +486,10 @@ static void timer_fired(struct loop *loop, struct timer *timer)
 
 	if (session->phase == SESSION_LINGER) {
 		session_close(session, session->talk->finish, true);
+		return;
+	}
+	if (session->driver && session->driver->timeout) {
+		session->driver->timeout(session);
 		return;
 	}
 	const struct snap_timeouts *timeouts = &front_snap(session->front)->timeouts;

@@ -8,12 +8,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 #include <urcu/list.h>
 
 #include "base/addr.h"
 #include "base/buf.h"
 #include "io/loop.h"
 #include "obs/close_reason.h"
+#include "obs/flight.h"
 #include "relay/relay.h"
 
 struct account;
@@ -57,6 +60,7 @@ struct session {
 	struct relay relay;
 	struct timer timer;
 	struct deferred deferred;
+	struct flight_tag flight;
 
 	uint64_t id;
 	uint64_t listener_id;
@@ -90,6 +94,12 @@ void session_open(struct front *front, uint64_t listener_id, struct stream *clie
 // Sends to the client, in order, buffered up to a limit. Errors close the session: check
 // session->phase afterwards, or return at once.
 void session_send(struct session *session, const void *data, size_t len);
+void session_sendv(struct session *session, const struct iovec *iov, int iovcnt);
+// Reads once into talk->in, for drivers that set talk->paused. > 0 bytes, 0 the client's end (talk->ended
+// is set), -EAGAIN nothing there, -ENOBUFS no room, -ECANCELED the session was closed.
+ssize_t session_fill(struct session *session);
+// The driver's timeout will be called at `at` (ns); UINT64_MAX: no longer.
+void session_deadline(struct session *session, uint64_t at);
 // Closes when everything sent has been taken, and the client had a moment to read it.
 void session_finish(struct session *session, enum close_reason reason);
 // Reads on after the driver set talk->paused and cleared it again.

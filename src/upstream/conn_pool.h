@@ -97,6 +97,10 @@ void conn_pool_put(struct conn_pool *pool, struct pooled *pooled);
 // Closes a connection in use and forgets it. NULL is fine.
 void conn_pool_close(struct conn_pool *pool, struct pooled *pooled, enum stream_end how);
 
+// Its stream is the caller's alone from here on: it became something that carries no requests (a
+// tunnel after 101).
+void conn_pool_forget(struct conn_pool *pool, struct pooled *pooled);
+
 // Closes idle connections that `match` picks (NULL: all), returns how many. With NULL the ones in
 // use are closed as well as soon as they are put back.
 unsigned conn_pool_drop(struct conn_pool *pool,

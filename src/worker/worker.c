@@ -13,6 +13,8 @@
 
 #include "io/listener.h"
 #include "io/sys.h"
+#include "obs/flight.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "snap/snap.h"
 #include "upstream/resolver.h"
@@ -72,6 +74,7 @@ static int init_contexts(struct worker *worker, const struct snap *snap)
 	front->dialer = &worker->dialer;
 	front->pool = &worker->pool;
 	front->metrics = worker->metrics;
+	front->flight = worker->flight;
 	return 0;
 }
 
@@ -80,7 +83,8 @@ int worker_init(struct worker *worker, unsigned number, int cpu, struct front_sh
 	*worker = (struct worker){.number = number, .cpu = cpu};
 	CDS_INIT_LIST_HEAD(&worker->listeners);
 	worker->metrics = metrics_new();
-	if (!worker->metrics)
+	worker->flight = flight_new(FLIGHT_EVENTS_DEFAULT);
+	if (!worker->metrics || !worker->flight)
 		return -ENOMEM;
 	const struct snap *snap = shared->snap_rcu; // nobody else publishes yet
 	int r = loop_init(&worker->loop, snap->relay.coalesce_ns);
@@ -108,6 +112,7 @@ void worker_release(struct worker *worker)
 	resolver_free(worker->resolver);
 	loop_release(&worker->loop);
 	metrics_free(worker->metrics);
+	flight_free(worker->flight);
 }
 
 static void bind_to_cpu(int cpu)
@@ -129,6 +134,7 @@ static void *worker_main(void *arg)
 
 	snprintf(name, sizeof(name), "worker-%u", worker->number);
 	pthread_setname_np(pthread_self(), name);
+	log_thread_name(name);
 	bind_to_cpu(worker->cpu);
 	prctl(PR_SET_TIMERSLACK, 10000UL); // ns: paced passes are timed in tens of microseconds
 	urcu_qsbr_register_thread();
