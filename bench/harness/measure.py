@@ -57,7 +57,7 @@ class Measurer:
         where = os.path.join(self.where, f"{self.count}-{name}-{mode}")
         return Instance(peer, mode, backend, where, self.pin[0] if self.pin else None)
 
-    def argv(self, cell, contestant, instance, backend):
+    def _argv(self, cell, contestant, instance, backend):
         mode = contestant.split("/")[1]
         scale = 1.0 if cell.once else self.scale
         argv = [self.load, *cell.workload, "--via", VIA[mode],
@@ -76,7 +76,7 @@ class Measurer:
         if len(found["problems"]) >= 2:
             return  # it failed twice: it is not asked again
         limit = 90 if cell.once else 30
-        argv = self.argv(cell, contestant, instance, backend)
+        argv = self._argv(cell, contestant, instance, backend)
         try:
             done = subprocess.run([*argv, "--limit-s", str(limit)], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, timeout=limit + 10, check=False)

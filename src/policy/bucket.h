@@ -16,7 +16,8 @@
 // clocks (a late one is granted less, never too much). All functions: any thread, lock-free.
 //
 // Exactness: over any time t no more than burst + rate * t is granted, and a caller that waits as
-// told gets all of it; the arithmetic error is below 0.1 % even for single bytes at 10 GB/s.
+// told gets all of it; the arithmetic error is below 0.1 % where a take is worth half a
+// nanosecond or more (5 bytes at 10 GB/s).
 // A bucket left alone for over 104 days counts as full; on a change to a much smaller burst a debt
 // of over 10 s beyond the new burst is forgiven.
 struct bucket {

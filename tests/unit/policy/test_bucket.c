@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+// Token buckets: exactness at every rate, fairness of waits, refunds, changes of rate, contention.
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "policy/bucket.h"
+
+#define SECOND 1000000000ull
+
+static void assert_close(double got, double expected, double tolerance)
+{
+	if (got < expected * (1 - tolerance) || got > expected * (1 + tolerance))
+		fail_msg("got %.1f, expected %.1f within %g", got, expected, tolerance);
+}
+
+// A caller that takes what there is and waits as told gets rate * time + burst, whatever the rate.
+static void run_alone(uint64_t rate, uint64_t burst, uint64_t want, uint64_t start)
+{
+	struct bucket b;
+	bucket_init(&b, start);
+	uint64_t now = start;
+	uint64_t got = 0;
+	for (int i = 0; i < 20000; i++) {
+		got += bucket_take_upto(&b, rate, burst, want, now);
+		now += bucket_wait(&b, rate, burst, want, now);
+	}
+	double seconds = (double)(now - start) / 1e9;
+	double allowed = (double)rate * seconds + (double)burst;
+	assert_true((double)got <= allowed * 1.0001 + 1);
+	// The last wait has not been used yet: at most one burst is missing.
+	assert_close((double)got, allowed, 0.001 + 2.0 * (double)burst / allowed);
+}
+
+static void exact_at_every_rate(void **state)
+{
+	static const uint64_t rates[] = {1,        7,         1000,       65536,      999983,
+					 12500000, 125000000, 1250000000, 12500000000};
+	for (size_t i = 0; i < sizeof(rates) / sizeof(rates[0]); i++) {
+		uint64_t burst = bucket_default_burst(rates[i]);
+		run_alone(rates[i], burst, burst / 3 + 1, 5 * SECOND);
+		run_alone(rates[i], burst, burst, UINT64_MAX / 1024 - 3); // the moment wraps
+	}
+	run_alone(100, 100, 1, 0);
+	run_alone(1, 1, 1, 0);
+}
+
+// A few bytes at 100 Gbit/s: a cost of half a nanosecond, and the clock hardly moves.
+static void exact_for_small_takes(void **state)
+{
+	struct bucket b;
+	bucket_init(&b, 0);
+	uint64_t rate = 12500000000ull, got = 0, now = 0;
+	assert_int_equal(bucket_take_upto(&b, rate, 100000, 100000, 0), 100000);
+	for (now = 0; now < 200000; now += 7) {
+		for (int i = 0; i < 100; i++)
+			got += bucket_take_upto(&b, rate, 100000, 7, now);
+	}
+	assert_close((double)got, 12.5 * (double)(now - 7), 0.001);
+}
+
+static void takes_what_is_there(void **state)
+{
+	struct bucket b;
+	bucket_init(&b, SECOND);
+	assert_true(bucket_full(&b, SECOND));
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 400, SECOND), 400);
+	assert_false(bucket_full(&b, SECOND));
+	assert_int_equal(bucket_available(&b, 1000, 500, SECOND), 100);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 400, SECOND), 100);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 400, SECOND), 0);
+	// The same clock again and again gives nothing more.
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(bucket_take_upto(&b, 1000, 500, 1, SECOND), 0);
+	assert_int_equal(bucket_wait(&b, 1000, 500, 10, SECOND), SECOND / 100);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 400, SECOND + SECOND / 100), 10);
+	// It fills up to the burst, not beyond.
+	assert_int_equal(bucket_available(&b, 1000, 500, 100 * SECOND), 500);
+	assert_true(bucket_full(&b, 100 * SECOND));
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 10000, 100 * SECOND), 500);
+	// No limit.
+	assert_int_equal(bucket_take_upto(&b, 0, 0, 10000, SECOND), 10000);
+	assert_int_equal(bucket_wait(&b, 0, 0, 10000, SECOND), 0);
+	// A burst of 0 is one of 1, and a wait for more than the burst is one for the burst.
+	bucket_init(&b, SECOND);
+	assert_int_equal(bucket_take_upto(&b, 10, 0, 5, SECOND), 1);
+	assert_int_equal(bucket_wait(&b, 10, 0, 5, SECOND), SECOND / 10);
+}
+
+static void refund_gives_back(void **state)
+{
+	struct bucket b;
+	bucket_init(&b, SECOND);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 500, SECOND), 500);
+	bucket_refund(&b, 1000, 123);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 500, SECOND), 123);
+	bucket_refund(&b, 1000, 500);
+	bucket_refund(&b, 1000, 500); // too much: full is full
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 9999, SECOND), 500);
+	// Odd rates: what is given back comes again to the byte.
+	for (uint64_t rate = 3; rate < 10000000000ull; rate = rate * 7 + 1) {
+		bucket_init(&b, SECOND);
+		for (uint64_t n = 1; n < 60000; n = n * 3 + 1) {
+			assert_int_equal(bucket_take_upto(&b, rate, 65536, n, SECOND), n);
+			bucket_refund(&b, rate, n);
+		}
+		assert_int_equal(bucket_available(&b, rate, 65536, SECOND), 65536);
+	}
+}
+
+static void late_clock_gets_less(void **state)
+{
+	struct bucket b;
+	bucket_init(&b, 10 * SECOND);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 500, 10 * SECOND), 500);
+	// Another worker's clock is 100 ms behind: the debt looks larger, nothing is granted.
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 500, 10 * SECOND - SECOND / 10), 0);
+	assert_int_equal(bucket_take_upto(&b, 1000, 500, 500, 10 * SECOND + SECOND / 10), 100);
+}
+
+static void rate_changes_on_the_way(void **state)
+{
+	struct bucket b;
+	bucket_init(&b, SECOND);
+	assert_int_equal(bucket_take_upto(&b, 1000, 1000, 1000, SECOND), 1000);
+	// Ten times faster: the debt is time, so the bucket is full after the same second.
+	assert_int_equal(bucket_take_upto(&b, 10000, 10000, 20000, 2 * SECOND), 10000);
+	// Far slower with a small burst: the wait is bounded by the old debt and the new burst.
+	uint64_t wait = bucket_wait(&b, 100, 10, 10, 2 * SECOND);
+	assert_true(wait > 0 && wait <= SECOND);
+	assert_int_equal(bucket_take_upto(&b, 100, 10, 100, 2 * SECOND + wait), 10);
+	// A debt far beyond the new burst is forgiven.
+	bucket_init(&b, SECOND);
+	assert_int_equal(bucket_take_upto(&b, 1, 3600, 3600, SECOND), 3600);
+	assert_int_equal(bucket_take_upto(&b, 1000, 100, 100, SECOND), 100);
+}
+
+static void forgets_after_long_idle(void **state)
+{
+	static const uint64_t days[] = {1, 100, 104, 105, 150, 207, 250, 1000};
+	for (size_t i = 0; i < sizeof(days) / sizeof(days[0]); i++) {
+		struct bucket b;
+		bucket_init(&b, SECOND);
+		bucket_take_upto(&b, 1000, 1000, 1000, SECOND);
+		assert_int_equal(bucket_available(&b, 1000, 1000, (1 + days[i] * 86400) * SECOND),
+				 1000);
+	}
+}
+
+// Many waiters on virtual time, each in its own order of wake-ups: all get the same share.
+static void waiters_share_evenly(void **state)
+{
+	enum { WAITERS = 50 };
+	struct bucket b;
+	uint64_t rate = 10000000, burst = bucket_default_burst(rate), quantum = 16384;
+	uint64_t wake[WAITERS], got[WAITERS] = {0}, total = 0, now = SECOND;
+	bucket_init(&b, now);
+	for (int i = 0; i < WAITERS; i++)
+		wake[i] = now;
+	while (now < 101 * SECOND) {
+		int next = 0;
+		for (int i = 1; i < WAITERS; i++) {
+			if (wake[i] < wake[next])
+				next = i; // ties: always the same one first
+		}
+		now = wake[next];
+		uint64_t n = bucket_take_upto(&b, rate, burst, quantum, now);
+		got[next] += n;
+		total += n;
+		wake[next] = now + bucket_wait(&b, rate, burst, quantum, now);
+		if (wake[next] == now)
+			wake[next]++;
+	}
+	assert_close((double)total, 100.0 * (double)rate + (double)burst, 0.001);
+	for (int i = 0; i < WAITERS; i++)
+		assert_close((double)got[i], (double)total / WAITERS, 0.1);
+}
+
+// Two workers of which one's timers are always a little quicker: neither starves.
+static void slow_timer_does_not_starve(void **state)
+{
+	struct bucket b;
+	uint64_t rate = 1000000, burst = 65536, got[2] = {0}, wake[2], now = SECOND;
+	bucket_init(&b, now);
+	wake[0] = wake[1] = now;
+	while (now < 61 * SECOND) {
+		int i = wake[0] <= wake[1] ? 0 : 1;
+		now = wake[i];
+		got[i] += bucket_take_upto(&b, rate, burst, 65536, now); // as much as there is
+		uint64_t late = i ? 1000000 : 1000;
+		wake[i] = now + bucket_wait(&b, rate, burst, 16384, now) + late;
+	}
+	assert_close((double)(got[0] + got[1]), 60.0 * (double)rate + (double)burst, 0.01);
+	assert_true(got[1] * 4 > got[0]);
+	assert_true(got[0] * 4 > got[1]);
+}
+
+static void several_at_once(void **state)
+{
+	struct bucket user, address;
+	bucket_init(&user, SECOND);
+	bucket_init(&address, SECOND);
+	struct bucket_claim claims[] = {{&user, 1000, 1000}, {&address, 500, 300}, {NULL, 5, 5}};
+	assert_int_equal(bucket_take_upto_all(claims, 3, 800, SECOND), 300);
+	assert_int_equal(bucket_available(&user, 1000, 1000, SECOND), 700);
+	assert_int_equal(bucket_available(&address, 500, 300, SECOND), 0);
+	assert_int_equal(bucket_take_upto_all(claims, 3, 800, SECOND), 0);
+	assert_int_equal(bucket_available(&user, 1000, 1000, SECOND), 700);
+	assert_int_equal(bucket_wait_all(claims, 3, 100, SECOND), SECOND / 5);
+	bucket_refund_all(claims, 3, 300);
+	assert_true(bucket_full(&user, SECOND));
+	assert_true(bucket_full(&address, SECOND));
+	// The second is the wider one: nothing to give back.
+	struct bucket_claim other[] = {{&address, 500, 300}, {&user, 1000, 1000}};
+	assert_int_equal(bucket_take_upto_all(other, 2, 800, SECOND), 300);
+	assert_int_equal(bucket_available(&user, 1000, 1000, SECOND), 700);
+	struct bucket_claim none[] = {{NULL, 0, 0}, {&user, 0, 0}};
+	assert_int_equal(bucket_take_upto_all(none, 2, 800, SECOND), 800);
+	assert_int_equal(bucket_wait_all(none, 2, 800, SECOND), 0);
+}
+
+struct contender {
+	struct bucket *bucket;
+	const _Atomic uint64_t *clock;
+	uint64_t seed;
+	uint64_t got;
+};
+
+enum { THREADS = 4 };
+static const uint64_t contend_rate = 50000000, contend_burst = 1000000, contend_end = 2 * SECOND;
+
+static void *contend(void *arg)
+{
+	struct contender *c = arg;
+	struct rng r;
+	rng_init(&r, c->seed);
+	uint64_t now;
+	while ((now = atomic_load(c->clock)) < contend_end) {
+		uint64_t want = 1 + rng_below(&r, 20000);
+		uint64_t n = bucket_take_upto(c->bucket, contend_rate, contend_burst, want, now);
+		uint64_t unused = n ? rng_below(&r, n) : 0;
+		bucket_refund(c->bucket, contend_rate, unused);
+		c->got += n - unused;
+		bucket_wait(c->bucket, contend_rate, contend_burst, want, now);
+	}
+	return NULL;
+}
+
+// Threads that take and give back while the clock runs: the sum is exact.
+static void exact_under_contention(void **state)
+{
+	struct bucket b;
+	_Atomic uint64_t clock = 0;
+	struct contender c[THREADS];
+	pthread_t threads[THREADS];
+	bucket_init(&b, 0);
+	for (int i = 0; i < THREADS; i++) {
+		c[i] = (struct contender){.bucket = &b, .clock = &clock, .seed = (uint64_t)i};
+		assert_int_equal(pthread_create(&threads[i], NULL, contend, &c[i]), 0);
+	}
+	uint64_t now = 0;
+	while (now < contend_end) {
+		now += 1000000;
+		atomic_store(&clock, now);
+		struct timespec pause = {.tv_nsec = 50000};
+		nanosleep(&pause, NULL);
+	}
+	uint64_t total = 0;
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(threads[i], NULL);
+		total += c[i].got;
+	}
+	double allowed = (double)contend_rate * 2 + (double)contend_burst;
+	assert_true((double)total <= allowed * 1.0005);
+	// Full at the end by at most what was not asked for.
+	uint64_t left = bucket_available(&b, contend_rate, contend_burst, contend_end);
+	assert_close((double)(total + left), allowed, 0.05);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(takes_what_is_there),
+		cmocka_unit_test(exact_at_every_rate),
+		cmocka_unit_test(exact_for_small_takes),
+		cmocka_unit_test(refund_gives_back),
+		cmocka_unit_test(late_clock_gets_less),
+		cmocka_unit_test(rate_changes_on_the_way),
+		cmocka_unit_test(forgets_after_long_idle),
+		cmocka_unit_test(waiters_share_evenly),
+		cmocka_unit_test(slow_timer_does_not_starve),
+		cmocka_unit_test(several_at_once),
+		cmocka_unit_test(exact_under_contention),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
