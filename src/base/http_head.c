@@ -174,14 +174,10 @@ int http_head_append_checked(struct http_head *head, enum http_field_id id, stru
 	return 0;
 }
 
+// A value as a head holds it: without white space at the ends.
 static bool is_value(struct slice value)
 {
-	if (value.len == 0)
-		return true;
-	const char *end = value.data + value.len;
-	return http_skip_value(value.data, end) == end &&
-	       !http_char_is(value.data[0], HTTP_CHAR_SPACE) &&
-	       !http_char_is(end[-1], HTTP_CHAR_SPACE);
+	return http_is_value(value) && http_trim(value).len == value.len;
 }
 
 int http_head_append(struct http_head *head, enum http_field_id id, struct slice value)

@@ -88,6 +88,12 @@ const char *http_skip_target(const char *from, const char *end)
 	return from;
 }
 
+bool http_is_value(struct slice text)
+{
+	return text.len == 0 ||
+	       http_skip_value(text.data, text.data + text.len) == text.data + text.len;
+}
+
 struct slice http_trim(struct slice text)
 {
 	while (text.len > 0 && http_char_is(text.data[0], HTTP_CHAR_SPACE)) {
@@ -101,6 +107,8 @@ struct slice http_trim(struct slice text)
 
 bool http_list_next(struct slice *rest, struct slice *ret_member)
 {
+	if (rest->len == 0)
+		return false;
 	const char *p = rest->data, *end = p + rest->len;
 	while (p < end) {
 		const char *start = p;
@@ -152,10 +160,12 @@ static bool is_address(struct slice host, int family)
 
 int http_authority_parse(struct slice text, struct http_authority *ret_authority)
 {
+	if (text.len == 0)
+		return -EBADMSG;
 	struct http_authority a = {.text = text};
 	const char *p = text.data, *end = p + text.len;
 
-	if (text.len > 0 && *p == '[') {
+	if (*p == '[') {
 		const char *close = memchr(p, ']', text.len);
 		a.host = slice_make(p + 1, close ? (size_t)(close - p - 1) : 0);
 		if (!is_address(a.host, AF_INET6))
@@ -175,8 +185,9 @@ int http_authority_parse(struct slice text, struct http_authority *ret_authority
 	    http_char_is(a.host.data[a.host.len - 1], HTTP_CHAR_DIGIT) &&
 	    is_address(a.host, AF_INET))
 		a.kind = HTTP_HOST_IPV4;
-	if (p < end && end - p == 1) {
-		a.text.len--;
+	if (end - p == 1) {
+		a.text.len--; // "host:" is "host"
+
 	} else if (p < end) {
 		uint64_t port;
 		if (http_parse_number(slice_make(p + 1, (size_t)(end - p - 1)), &port) < 0 ||

@@ -35,6 +35,9 @@ static inline bool http_is_token(struct slice text)
 	return text.len > 0 && http_chars_are(text, HTTP_CHAR_TOKEN);
 }
 
+// field-value: nothing that could end it (NUL, CR, LF, other controls). White space at the ends is not judged.
+bool http_is_value(struct slice text);
+
 // The first byte in [from, end) that must not be in a field value or target, or end. These are the
 // hot loops of a parser: 16 bytes a step where the machine can. The bytes beyond end are not read.
 const char *http_skip_value(const char *from, const char *end);

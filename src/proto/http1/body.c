@@ -155,17 +155,20 @@ static int feed_chunked(struct http1_body *body, const char *data, size_t len,
 			http1_body_skip(body, n);
 		} else if (body->state == STATE_TRAILERS) {
 			ssize_t r = read_trailers(body, data + at, len - at);
-			if (r < 0)
-				return (int)r;
-			at += (size_t)r;
+			if (r > 0)
+				at += (size_t)r;
 			break;
 		} else {
-			enum http1_error error = step(body, data[at]);
-			if (error != HTTP1_OK)
-				return fail(body, error);
+			body->error = step(body, data[at]);
+			if (body->error != HTTP1_OK)
+				break;
 			at++;
 		}
 	}
+	// Content before a fault is delivered all the same, so that cuts make no difference: the fault
+	// comes with the next call.
+	if (body->error != HTTP1_OK && part->data.len == 0)
+		return -EBADMSG;
 	part->consumed = at;
 	return 0;
 }

@@ -6,10 +6,7 @@
 
 int http1_output_field_checked(struct http1_output *out, struct slice name, struct slice value)
 {
-	if (!http_is_token(name))
-		return -EINVAL;
-	if (value.len > 0 &&
-	    http_skip_value(value.data, value.data + value.len) != value.data + value.len)
+	if (!http_is_token(name) || !http_is_value(value))
 		return -EINVAL;
 	http1_output_field(out, name, value);
 	return 0;

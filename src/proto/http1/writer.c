@@ -242,9 +242,7 @@ ssize_t http1_write_response(void *buffer, size_t capacity, const struct http_he
 			     const struct http1_write_options *options)
 {
 	struct http1_output out = http1_output_make(buffer, capacity);
-	if (head->status < 100 || head->status > 999 ||
-	    http_skip_value(head->reason.data, head->reason.data + head->reason.len) !=
-		    head->reason.data + head->reason.len)
+	if (head->status < 100 || head->status > 999 || !http_is_value(head->reason))
 		return -EINVAL;
 	http1_output_put(&out, SLICE("HTTP/1.1 "));
 	http1_output_number(&out, head->status);
