@@ -26,7 +26,6 @@
 #include <stdint.h>
 
 #include "base/addr.h"
-#include "base/pool.h"
 #include "base/slice.h"
 #include "obs/close_reason.h"
 #include "snap/route.h"
@@ -49,7 +48,6 @@ struct dialer {
 	struct loop *loop;
 	struct resolver *resolver; // NULL: names fail with CLOSE_RESOLVE_FAILED
 	struct metrics *metrics;   // NULL: nothing is counted
-	struct pool dials;
 	uint32_t live;
 	uint16_t turns[256]; // rotation of target lists, by a hash of the list
 };
@@ -64,7 +62,8 @@ struct dial_result {
 	struct endpoint
 		peer;        // what was connected to (the parent, when there is one), or tried last
 	struct host *target; // the destination that was taken (of a list: which one)
-	bool by_parent;
+	uint64_t parent_id;  // snap_parent.id of the parent taken, 0: direct
+	bool plain;          // connected to an HTTP parent without a tunnel (request.parent_plain)
 	uint16_t parent_status; // HTTP status or SOCKS reply code of a parent that refused, else 0
 	uint16_t attempts;      // connects started
 	uint64_t resolve_ns;    // from the start to the first address; 0 when nothing was resolved
@@ -94,7 +93,9 @@ struct dial_request {
 	uint32_t target_count;
 
 	const struct snap_parent *parent; // NULL: direct
-	// Only connect to the (HTTP) parent: the caller sends requests in absolute-form itself.
+	// The caller can send requests in absolute-form itself: an HTTP parent, given here or by
+	// `permit`, is only connected to, without asking for a tunnel (result.plain says so).
+	// Without effect on SOCKS parents and with send_proxy.
 	bool parent_plain;
 
 	enum snap_send_proxy send_proxy;
@@ -117,8 +118,7 @@ struct dial_request {
 
 void dialer_init(struct dialer *dialer, struct loop *loop, struct resolver *resolver,
 		 struct metrics *metrics);
-// Cancelled dials give their memory back at the end of the turn: release after that. Live ones are
-// an error of the caller.
+// Every dial must have ended or been cancelled; it may be in the same turn.
 void dialer_release(struct dialer *dialer);
 
 // Starts. `*slot` points at the dial until it ends or is cancelled, then it is NULL again (before
