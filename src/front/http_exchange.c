@@ -643,7 +643,7 @@ static void dialed(struct attempt *attempt, const struct dial_result *result)
 	const struct conn_pool_key key = {host, attempt->parent_id, variant};
 	// Without a record it serves this one request.
 	if (host && !(attempt->parent_id && !ex->by_parent) &&
-	    !(result->by_parent && !ex->by_parent))
+	    !(result->parent_id && !ex->by_parent))
 		(void)conn_pool_adopt(session->front->pool, &key, result->stream, &result->peer,
 				      &ex->pooled);
 	begin_sending(client);
