@@ -81,7 +81,6 @@ enum snap_log_level {
 	SNAP_LOG_WARN,
 	SNAP_LOG_INFO,
 	SNAP_LOG_DEBUG,
-	SNAP_LOG_TRACE,
 };
 
 enum snap_log_format {
