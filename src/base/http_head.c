@@ -242,15 +242,16 @@ unsigned http_head_remove_name(struct http_head *head, struct slice name)
 	return remove_fields(head, id, name);
 }
 
-bool http_head_has_token(const struct http_head *head, enum http_field_id id, struct slice token)
+static bool list_has(const struct http_head *head, enum http_field_id id, struct slice token,
+		     bool parameters)
 {
 	for (const struct http_field *f = NULL; (f = http_head_find_after(head, id, f));) {
 		struct slice rest = f->value, member;
 		while (http_list_next(&rest, &member)) {
-			const char *parameters = memchr(member.data, ';', member.len);
-			if (parameters)
-				member = http_trim(slice_make(member.data,
-							      (size_t)(parameters - member.data)));
+			const char *end = parameters ? memchr(member.data, ';', member.len) : NULL;
+			if (end)
+				member = http_trim(
+					slice_make(member.data, (size_t)(end - member.data)));
 			if (slice_equal_nocase(member, token))
 				return true;
 		}
@@ -258,9 +259,14 @@ bool http_head_has_token(const struct http_head *head, enum http_field_id id, st
 	return false;
 }
 
+bool http_head_has_token(const struct http_head *head, enum http_field_id id, struct slice token)
+{
+	return list_has(head, id, token, true);
+}
+
 bool http_head_connection_lists(const struct http_head *head, struct slice name)
 {
-	return http_head_has_token(head, HTTP_FIELD_CONNECTION, name);
+	return list_has(head, HTTP_FIELD_CONNECTION, name, false);
 }
 
 // The one value of a field that must be there once and be a number.

@@ -133,7 +133,7 @@ unsigned http_head_remove_name(struct http_head *head, struct slice name);
 // without regard to case. Parameters after ";" do not count: "trailers;q=0.5" has the member
 // "trailers".
 bool http_head_has_token(const struct http_head *head, enum http_field_id id, struct slice token);
-// Whether Connection lists that field name.
+// Whether Connection lists that field name. Its options have no parameters.
 bool http_head_connection_lists(const struct http_head *head, struct slice name);
 
 // Content-Length. 0; -ENOENT: there is none; -EBADMSG: several, a list, not a number, too large.

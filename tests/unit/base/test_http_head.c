@@ -135,7 +135,8 @@ static void lists(void **state)
 	add("connection", "x;q=1, Upgrade");
 	assert_true(http_head_connection_lists(&head, SLICE("foo")));
 	assert_true(http_head_connection_lists(&head, SLICE("UPGRADE")));
-	assert_true(http_head_connection_lists(&head, SLICE("x")));
+	assert_false(http_head_connection_lists(&head, SLICE("x")));
+	assert_true(http_head_has_token(&head, HTTP_FIELD_CONNECTION, SLICE("x")));
 	assert_false(http_head_connection_lists(&head, SLICE("bar")));
 	assert_false(http_head_connection_lists(&head, SLICE("fo")));
 	assert_false(http_head_connection_lists(&head, SLICE("")));
