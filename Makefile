@@ -9,7 +9,7 @@ SEEDS ?= 10000
 PREFIX ?=
 ARGS ?=
 
-export SLUICE_JOBS := $(JOBS)
+export TOOLS_JOBS := $(JOBS)
 
 .NOTPARALLEL:
 .PHONY: all everything help deps deps-tests deps-bench run test check bench fuzz sim format install clean
@@ -31,10 +31,10 @@ run: deps all ## install what is missing, build, and start the proxy on 127.0.0.
 	@exec $(BUILD)/sluice run $(ARGS)
 
 test: deps-tests everything ## unit, simulated-network, fuzz-corpus and integration tests
-	@scripts/run-tests --build $(BUILD) --pytest $(if $(SLUICE_TOTALS),--totals $(SLUICE_TOTALS))
+	@scripts/run-tests --build $(BUILD) --pytest $(if $(TOOLS_TOTALS),--totals $(TOOLS_TOTALS))
 
 check: deps-tests everything ## format, layers, static analysis, and the suites under sanitizers
-	@scripts/run-checks --build $(BUILD) $(if $(SLUICE_TOTALS),--totals $(SLUICE_TOTALS))
+	@scripts/run-checks --build $(BUILD) $(if $(TOOLS_TOTALS),--totals $(TOOLS_TOTALS))
 
 bench: deps-bench all ## benchmarks against the peers, and a report
 	@if [ -x bench/run ]; then bench/run $(ARGS); \
@@ -44,7 +44,7 @@ fuzz: deps-tests ## fuzz one parser: make fuzz TARGET=<name> TIME=<seconds>
 	@scripts/run-fuzz "$(TARGET)" "$(TIME)"
 
 sim: deps-tests everything ## more fault schedules on the simulated network: make sim SEEDS=<n>
-	@SLUICE_SIM_SEEDS=$(SEEDS) scripts/run-tests --build $(BUILD) --suites sim --timeout-multiplier 0
+	@TOOLS_SIM_SEEDS=$(SEEDS) scripts/run-tests --build $(BUILD) --suites sim --timeout-multiplier 0
 
 format: ## format the C files
 	@scripts/format

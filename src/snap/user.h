@@ -18,11 +18,10 @@ enum snap_hash_kind {
 #define SNAP_USER_NAME_MAX 255 // bytes; what SOCKS5 (RFC 1929) can carry
 
 struct snap_user {
-	uint64_t id;            // of (scope, name): the same in every snapshot that has the user
-	uint64_t credential_id; // changes when the stored hash changes; for caches of successes
-	const char *name;       // NUL-terminated, printable, no ':' nor blank
-	const char *
-		hash; // NUL-terminated crypt(3) or argon2 text; SNAP_HASH_KEYED: hash_keyed_password
+	uint64_t id;               // of (scope, name): the same in every snapshot that has the user
+	uint64_t credential_id;    // changes when the stored hash changes; for caches of successes
+	const char *name;          // NUL-terminated, printable, no ':' nor blank
+	const char *hash;          // NUL-terminated crypt(3), argon2 or hash_keyed_password text
 	uint64_t scope;            // 0, or the id of the one listener that the user belongs to
 	const uint64_t *groups;    // bitset of group indices, snap->group_words words
 	struct snap_limits limits; // what holds: the user's own, else limits.per_user

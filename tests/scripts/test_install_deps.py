@@ -21,7 +21,7 @@ def fixture_system(tmp_path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         env = {**os.environ, "INSTALL_DEPS_ROOT": str(tmp_path), **environment}
-        env.pop("SLUICE_SKIP_DEPS", None)
+        env.pop("TOOLS_SKIP_DEPS", None)
         env.update(environment)
         return subprocess.run([SCRIPT, *arguments], env=env, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, check=False, timeout=60)
@@ -138,5 +138,5 @@ def test_unknown_option(system):
 
 
 def test_can_be_told_to_do_nothing(system):
-    done = system({}, os_release="ID=fedora\n", arguments=("--tests",), SLUICE_SKIP_DEPS="1")
+    done = system({}, os_release="ID=fedora\n", arguments=("--tests",), TOOLS_SKIP_DEPS="1")
     assert (done.returncode, done.stdout) == (0, "")
