@@ -212,12 +212,16 @@ static int step(struct tlshello *t)
 	return -TLSHELLO_E_LENGTH;
 }
 
-// Bytes of the message, without records. Returns 1 at its end, 0 when all are used, or an error;
-// `*ret_used` says how many were used.
+/*
+ * Bytes of the message, without records. Returns 1 at its end, an error, or 0: then all are used, or
+ * those up to the message's length, so that the caller can hold that against its limit before an
+ * error further on is found (and the answer does not depend on how the bytes were cut).
+ */
 static int push(struct tlshello *t, const uint8_t *data, size_t len, size_t *ret_used)
 {
 	size_t used = 0;
-	int r = 0;
+	bool header;
+	int r;
 
 	while (used < len && t->message_left > 0) {
 		size_t left = len - used, n;
@@ -236,10 +240,14 @@ static int push(struct tlshello *t, const uint8_t *data, size_t len, size_t *ret
 		}
 		used += n;
 		t->message_left -= (uint32_t)n;
-		if (t->skip == 0 && t->scratch_len == t->scratch_want)
-			r = step(t);
+		if (t->skip > 0 || t->scratch_len < t->scratch_want)
+			continue;
+		header = t->state == STATE_HEADER;
+		r = step(t);
 		if (r < 0)
 			return r;
+		if (header)
+			break;
 	}
 	*ret_used = used;
 	return t->message_left == 0;
@@ -310,14 +318,20 @@ int tlshello_feed(struct tlshello *t, const uint8_t *data, size_t len)
 
 int tlshello_feed_message(struct tlshello *t, const uint8_t *data, size_t len)
 {
-	size_t used;
+	size_t used = 0, n;
+	int r = 0;
 
 	if (t->error < 0)
 		return t->error;
 	if (t->finished)
 		return 1;
 	t->bare = true;
-	return finish(t, push(t, data, len, &used));
+	while (r == 0 && used < len) {
+		r = push(t, data + used, len - used, &n);
+		if (r >= 0)
+			used += n;
+	}
+	return finish(t, r);
 }
 
 size_t tlshello_missing(const struct tlshello *t)
