@@ -19,7 +19,7 @@ struct accounts;
 struct authcache;
 struct dialer;
 struct flight;
-struct helpers;
+struct helper;
 struct metrics;
 struct snap;
 struct throttle;
@@ -32,7 +32,7 @@ struct front_shared {
 	struct accounts *accounts;
 	struct throttle *throttle;
 	struct authcache *authcache;
-	struct helpers *helpers;
+	struct helper *helper;
 	_Atomic uint32_t live_atomic; // sessions of all workers
 	_Atomic uint64_t next_id_atomic;
 	_Atomic bool draining_atomic;

@@ -639,11 +639,12 @@ static void dialed(struct attempt *attempt, const struct dial_result *result)
 		fail(client, CLOSE_NO_MEMORY);
 		return;
 	}
+	ex->by_parent = result->plain;
+	attempt->parent_id = result->parent_id;
 	struct host *host = pool_host(client, snap, &variant);
 	const struct conn_pool_key key = {host, attempt->parent_id, variant};
 	// Without a record it serves this one request.
-	if (host && !(attempt->parent_id && !ex->by_parent) &&
-	    !(result->parent_id && !ex->by_parent))
+	if (host && (!attempt->parent_id || ex->by_parent))
 		(void)conn_pool_adopt(session->front->pool, &key, result->stream, &result->peer,
 				      &ex->pooled);
 	begin_sending(client);
@@ -700,14 +701,14 @@ void http_exchange_begin(struct http_client *client, const struct host *host, ui
 				       .owner = client,
 				       .host = *host,
 				       .protocols = SNAP_PROTO_HTTP,
-				       .route_id = route_id};
+				       .route_id = route_id,
+				       .parent_plain = true};
 	enum close_reason refused = attempt_decide(&ex->attempt);
 	if (refused == CLOSE_NONE) {
 		const struct snap_parent *parent =
 			ex->attempt.parent_id ? snap_parent_by_id(snap, ex->attempt.parent_id)
 					      : NULL;
-		ex->by_parent = ex->attempt.parent_plain =
-			parent && parent->type == SNAP_PARENT_HTTP;
+		ex->by_parent = parent && parent->type == SNAP_PARENT_HTTP;
 		set_limits(client);
 		if (take_pooled(client)) {
 			begin_sending(client);

@@ -79,6 +79,12 @@ void conn_pool_close(struct conn_pool *pool, struct pooled *pooled, enum stream_
 	free(pooled);
 }
 
+void conn_pool_forget(struct conn_pool *pool, struct pooled *pooled)
+{
+	pool->live--;
+	free(pooled);
+}
+
 // While idle, nothing should come: bytes, the end or an error all end it.
 static void idle_ready(struct loop *loop, struct stream *stream)
 {

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// sluice run and sluice check.
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+#include "bin/command.h"
+#include "config/config.h"
+#include "control/control.h"
+#include "io/sys.h"
+#include "obs/log.h"
+#include "snap/snap.h"
+
+enum { LISTEN_MAX = 64 };
+
+struct arguments {
+	struct config_source source;
+	const char *listen[LISTEN_MAX];
+};
+
+static int parse(int argc, char **argv, struct arguments *args)
+{
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"listen", required_argument, NULL, 'L'},
+		{"admin", required_argument, NULL, 'a'},
+		{"workers", required_argument, NULL, 'w'},
+		{NULL, 0, NULL, 0},
+	};
+	int option;
+
+	memset(args, 0, sizeof(*args));
+	args->source.environment = (const char *const *)environ;
+	args->source.listen = args->listen;
+	args->source.wall_ns = sys_wall();
+	while ((option = getopt_long(argc, argv, "c:L:", options, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			args->source.path = optarg;
+			break;
+		case 'L':
+			if (args->source.listen_count == LISTEN_MAX) {
+				fprintf(stderr, "sluice: more than %d times -L\n", LISTEN_MAX);
+				return -1;
+			}
+			args->listen[args->source.listen_count++] = optarg;
+			break;
+		case 'a':
+			args->source.admin = optarg;
+			break;
+		case 'w':
+			args->source.workers = optarg;
+			break;
+		default:
+			fputs("See sluice --help.\n", stderr);
+			return -1;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "sluice: unexpected argument '%s'; see sluice --help\n",
+			argv[optind]);
+		return -1;
+	}
+	return 0;
+}
+
+// What a person who started it by hand wants to know.
+static void say_what_to_try(const struct control *control)
+{
+	char proxy[ENDPOINT_STRLEN], admin[ENDPOINT_STRLEN];
+
+	if (control->listener_count == 0 || !isatty(STDERR_FILENO))
+		return;
+	endpoint_format(&control->listeners[0].bound, proxy);
+	fprintf(stderr,
+		"\nSluice is ready. To try it:\n"
+		"  curl -x http://%s http://example.com/\n"
+		"  curl -x http://%s https://example.com/\n"
+		"  curl --socks5-hostname %s https://example.com/\n",
+		proxy, proxy, proxy);
+	if (endpoint_is_set(&control->admin_bound)) {
+		endpoint_format(&control->admin_bound, admin);
+		fprintf(stderr,
+			"Live page:  http://%s/\n"
+			"Metrics:    http://%s/metrics\n",
+			admin, admin);
+	}
+	fputs("Ctrl-C drains and ends; a second Ctrl-C ends at once.\n\n", stderr);
+}
+
+int run_main(int argc, char **argv)
+{
+	struct arguments args;
+	struct control *control = malloc(sizeof(*control));
+
+	if (!control || parse(argc, argv, &args) < 0) {
+		free(control);
+		return EXIT_USAGE;
+	}
+	int code = control_start(control, &args.source);
+	if (code == EXIT_OK) {
+		log_info(LOG_MAIN, "ready", LOG_STR("version", SLUICE_VERSION),
+			 LOG_UINT("workers", control->worker_count), LOG_INT("pid", getpid()),
+			 LOG_END);
+		say_what_to_try(control);
+		code = control_run(control);
+		control_stop(control);
+		log_info(LOG_MAIN, "ended", LOG_INT("status", code), LOG_END);
+	} else {
+		log_stop(1000);
+	}
+	free(control);
+	return code;
+}
+
+int check_main(int argc, char **argv)
+{
+	struct arguments args;
+	struct config_errors errors;
+	struct snap *snap;
+
+	if (parse(argc, argv, &args) < 0)
+		return EXIT_USAGE;
+	config_errors_init(&errors);
+	int r = config_load(&args.source, &errors, &snap);
+	config_errors_print(&errors, stderr);
+	config_errors_release(&errors);
+	if (r < 0)
+		return EXIT_CONFIG;
+	snap_free(snap);
+	puts("The configuration is valid.");
+	return EXIT_OK;
+}
+
+int reference_main(int argc, char **argv)
+{
+	return config_reference(stdout) < 0 ? EXIT_START : EXIT_OK;
+}
