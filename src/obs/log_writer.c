@@ -44,6 +44,7 @@ static struct {
 	pthread_t thread;
 	bool running; // main thread's
 	sem_t wake;
+	sem_t ended; // the thread is about to return
 	_Atomic(bool) asleep;
 	_Atomic(bool) stop;
 	_Atomic(bool) reopen;
@@ -305,6 +306,7 @@ static void *writer_main(void *arg)
 		else
 			writer_sleep();
 	}
+	sem_post(&writer.ended);
 	return NULL;
 }
 
@@ -324,6 +326,7 @@ int log_start(const struct log_config *config, enum log_output *ret_failed)
 	if (r < 0)
 		return r;
 	sem_init(&writer.wake, 0, 0);
+	sem_init(&writer.ended, 0, 0);
 	memcpy(writer.files, files, sizeof files);
 	atomic_store(&writer.stop, false);
 	sigfillset(&all);
@@ -399,14 +402,19 @@ void log_stop(unsigned timeout_ms)
 	uint64_t nanos = (uint64_t)until.tv_nsec + (uint64_t)timeout_ms * 1000000;
 	until.tv_sec += (time_t)(nanos / 1000000000);
 	until.tv_nsec = (long)(nanos % 1000000000);
-	if (pthread_clockjoin_np(writer.thread, NULL, CLOCK_MONOTONIC, &until) != 0) {
+	int r;
+	while ((r = sem_clockwait(&writer.ended, CLOCK_MONOTONIC, &until)) < 0 && errno == EINTR)
+		;
+	if (r < 0) {
 		// Its output is stuck; it keeps its files and ends with the process.
 		pthread_detach(writer.thread);
 		return;
 	}
+	pthread_join(writer.thread, NULL);
 	drain_all(); // what was pushed while the writer ended
 	take_next();
 	for (unsigned i = 0; i < LOG_OUTPUT_COUNT; i++)
 		file_close(&writer.files[i]);
 	sem_destroy(&writer.wake);
+	sem_destroy(&writer.ended);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Token buckets: exactness at every rate, fairness of waits, refunds, changes of rate, contention.
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -228,6 +229,7 @@ static void several_at_once(void **state)
 struct contender {
 	struct bucket *bucket;
 	const _Atomic uint64_t *clock;
+	_Atomic uint64_t *drained; // the clock at which somebody got less than asked for
 	uint64_t seed;
 	uint64_t got;
 };
@@ -244,6 +246,8 @@ static void *contend(void *arg)
 	while ((now = atomic_load(c->clock)) < contend_end) {
 		uint64_t want = 1 + rng_below(&r, 20000);
 		uint64_t n = bucket_take_upto(c->bucket, contend_rate, contend_burst, want, now);
+		if (n < want)
+			atomic_store(c->drained, now);
 		uint64_t unused = n ? rng_below(&r, n) : 0;
 		bucket_refund(c->bucket, contend_rate, unused);
 		c->got += n - unused;
@@ -256,20 +260,22 @@ static void *contend(void *arg)
 static void exact_under_contention(void **state)
 {
 	struct bucket b;
-	_Atomic uint64_t clock = 0;
+	_Atomic uint64_t clock = 0, drained = 0;
 	struct contender c[THREADS];
 	pthread_t threads[THREADS];
 	bucket_init(&b, 0);
 	for (int i = 0; i < THREADS; i++) {
-		c[i] = (struct contender){.bucket = &b, .clock = &clock, .seed = (uint64_t)i};
+		c[i] = (struct contender){
+			.bucket = &b, .clock = &clock, .drained = &drained, .seed = (uint64_t)i};
 		assert_int_equal(pthread_create(&threads[i], NULL, contend, &c[i]), 0);
 	}
 	uint64_t now = 0;
 	while (now < contend_end) {
-		now += 1000000;
+		now += 10000000;
 		atomic_store(&clock, now);
-		struct timespec pause = {.tv_nsec = 50000};
-		nanosleep(&pause, NULL);
+		// However the threads are scheduled, the clock waits for what it gave to be taken.
+		while (now < contend_end && atomic_load(&drained) < now)
+			sched_yield();
 	}
 	uint64_t total = 0;
 	for (int i = 0; i < THREADS; i++) {
