@@ -105,7 +105,7 @@ static size_t match_http1(const uint8_t *data, size_t len)
 {
 	size_t best = MATCH_NO, skip = 0;
 
-	while (skip < 2 * EMPTY_LINES_MAX && skip < len && data[skip] == (uint8_t)"\r\n"[skip % 2])
+	while (skip < 2 * EMPTY_LINES_MAX && skip < len && data[skip] == (skip % 2 ? '\n' : '\r'))
 		skip++;
 	if (skip % 2) {
 		// Half an empty line: what is there is wrong unless nothing is.

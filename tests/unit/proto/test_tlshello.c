@@ -133,7 +133,7 @@ static int feed(struct tlshello *t, size_t cut, size_t limit)
 
 		assert_true(missing > 0);
 		n = wire.len - n < cut ? wire.len : n + cut;
-		copy = malloc(n); // exact, for the address sanitizer
+		copy = malloc(n ? n : 1); // exact, for the address sanitizer
 		assert_non_null(copy);
 		memcpy(copy, wire.data, n);
 		r = tlshello_feed(t, copy, n);
