@@ -19,7 +19,7 @@ static const uint8_t slots[512] = {
 static const struct {
 	struct slice name;
 	uint8_t flags;
-} fields[HTTP_FIELDS] = {
+} known_fields[HTTP_FIELDS] = {
 #define F(slot, id, name, flags, help) [HTTP_FIELD_##id] = {SLICE_LITERAL(name), flags},
 #include "base/http_fields.def"
 #undef F
@@ -28,7 +28,7 @@ static const struct {
 static const struct {
 	struct slice name;
 	uint8_t flags;
-} methods[HTTP_METHODS] = {
+} known_methods[HTTP_METHODS] = {
 #define M(id, name, flags, help) [HTTP_METHOD_##id] = {SLICE_LITERAL(name), flags},
 #include "base/http_methods.def"
 #undef M
@@ -46,7 +46,7 @@ enum http_field_id http_field_lookup(struct slice name)
 	unsigned slot =
 		(unsigned)name.len + first * SLOT_FIRST + middle * SLOT_MIDDLE + late * SLOT_LATE;
 	unsigned id = slots[slot & 511];
-	const struct slice *known = &fields[id].name;
+	const struct slice *known = &known_fields[id].name;
 	if (known->len != name.len) // also when the slot is free: its length is 0
 		return HTTP_FIELD_OTHER;
 	// A known name has only letters, digits and '-', and among token characters only an upper
@@ -68,19 +68,19 @@ enum http_field_id http_field_lookup(struct slice name)
 
 struct slice http_field_name(enum http_field_id id)
 {
-	return fields[id].name;
+	return known_fields[id].name;
 }
 
 unsigned http_field_flags(enum http_field_id id)
 {
-	return fields[id].flags;
+	return known_fields[id].flags;
 }
 
 enum http_method http_method_lookup(struct slice name)
 {
 	// clang-format off
 	switch (name.len) {
-#define IS(id) (memcmp(name.data, methods[HTTP_METHOD_##id].name.data, methods[HTTP_METHOD_##id].name.len) == 0)
+#define IS(id) (memcmp(name.data, known_methods[HTTP_METHOD_##id].name.data, known_methods[HTTP_METHOD_##id].name.len) == 0)
 	case 3: return IS(GET) ? HTTP_METHOD_GET : IS(PUT) ? HTTP_METHOD_PUT : HTTP_METHOD_OTHER;
 	case 4: return IS(POST) ? HTTP_METHOD_POST : IS(HEAD) ? HTTP_METHOD_HEAD : HTTP_METHOD_OTHER;
 	case 5: return IS(TRACE) ? HTTP_METHOD_TRACE : IS(PATCH) ? HTTP_METHOD_PATCH : HTTP_METHOD_OTHER;
@@ -94,12 +94,12 @@ enum http_method http_method_lookup(struct slice name)
 
 struct slice http_method_name(enum http_method method)
 {
-	return methods[method].name;
+	return known_methods[method].name;
 }
 
 unsigned http_method_flags(enum http_method method)
 {
-	return methods[method].flags;
+	return known_methods[method].flags;
 }
 
 struct slice http_status_reason(unsigned status)
@@ -115,9 +115,9 @@ struct slice http_status_reason(unsigned status)
 	}
 }
 
-void http_head_init(struct http_head *head, struct http_field *array, uint16_t max)
+void http_head_init(struct http_head *head, struct http_field *fields, uint16_t max)
 {
-	*head = (struct http_head){.fields = array, .field_max = max};
+	*head = (struct http_head){.fields = fields, .field_max = max};
 }
 
 struct http_field *http_head_find_after(const struct http_head *head, enum http_field_id id,
@@ -184,7 +184,7 @@ int http_head_append(struct http_head *head, enum http_field_id id, struct slice
 {
 	if (id <= HTTP_FIELD_OTHER || id >= HTTP_FIELDS || !is_value(value))
 		return -EINVAL;
-	return http_head_append_checked(head, id, fields[id].name, value);
+	return http_head_append_checked(head, id, known_fields[id].name, value);
 }
 
 int http_head_append_name(struct http_head *head, struct slice name, struct slice value)

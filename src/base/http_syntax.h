@@ -27,7 +27,13 @@ static inline bool http_char_is(char c, enum http_char what)
 }
 
 // Whether all bytes are of that kind; true for an empty slice.
-bool http_chars_are(struct slice text, enum http_char what);
+static inline bool http_chars_are(struct slice text, enum http_char what)
+{
+	unsigned all = what;
+	for (size_t i = 0; i < text.len; i++)
+		all &= http_char_class[(unsigned char)text.data[i]];
+	return all != 0;
+}
 
 // token = 1*tchar.
 static inline bool http_is_token(struct slice text)
