@@ -313,7 +313,7 @@ ssize_t http1_parser_feed(struct http1_parser *parser, const void *data, size_t 
 		return -EBADMSG;
 	if (parser->state == STATE_DONE)
 		return parser->line;
-	if (len == 0)
+	if (len == 0 || len < parser->scan)
 		return -EAGAIN;
 	const char *base = data;
 	if (parser->base && parser->base != base)

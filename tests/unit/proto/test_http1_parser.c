@@ -461,6 +461,21 @@ static void tells_whether_a_request_began(void **state)
 	assert_true(result.began);
 }
 
+static void less_than_before_is_no_news(void **state)
+{
+	static const char text[] = GET H "X: y\r\n\r\n";
+	struct http_field array[4];
+	struct http_head head;
+	struct http1_parser parser;
+	http_head_init(&head, array, 4);
+	http1_parser_init_request(&parser, &head, &check_limits);
+	assert_int_equal(http1_parser_feed(&parser, text, sizeof(text) - 3), -EAGAIN);
+	for (size_t len = 0; len < sizeof(text) - 2; len++)
+		assert_int_equal(http1_parser_feed(&parser, text, len), -EAGAIN);
+	assert_int_equal(http1_parser_feed(&parser, text, sizeof(text) - 1), sizeof(text) - 1);
+	assert_int_equal(head.field_count, 2);
+}
+
 static void takes_https_when_allowed(void **state)
 {
 	static const char text[] = "GET https://b/p HTTP/1.1\r\n" H "\r\n";
@@ -498,6 +513,7 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(limits_of_any_size),
 		cmocka_unit_test(tells_whether_a_request_began),
+		cmocka_unit_test(less_than_before_is_no_news),
 		cmocka_unit_test(takes_https_when_allowed),
 		cmocka_unit_test(every_fault_has_a_status_and_a_text),
 	};
