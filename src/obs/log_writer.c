@@ -47,6 +47,7 @@ static struct {
 	sem_t ended; // the thread is about to return
 	_Atomic(bool) asleep;
 	_Atomic(bool) stop;
+	_Atomic(bool) done; // the thread touches nothing any more
 	_Atomic(bool) reopen;
 	_Atomic(uint64_t) flush_wanted;
 	_Atomic(uint64_t) flush_done;
@@ -306,7 +307,7 @@ static void *writer_main(void *arg)
 		else
 			writer_sleep();
 	}
-	sem_post(&writer.ended);
+	atomic_store(&writer.done, true);
 	return NULL;
 }
 
@@ -329,6 +330,7 @@ int log_start(const struct log_config *config, enum log_output *ret_failed)
 	sem_init(&writer.ended, 0, 0);
 	memcpy(writer.files, files, sizeof files);
 	atomic_store(&writer.stop, false);
+	atomic_store(&writer.done, false);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = -pthread_create(&writer.thread, NULL, writer_main, NULL);
@@ -392,20 +394,14 @@ void log_stop(unsigned timeout_ms)
 {
 	if (!writer.running)
 		return;
-	atomic_store(&log_queued_atomic, false);
-	atomic_store(&log_access_atomic, false);
+	writer.running = false;
 	atomic_store(&writer.stop, true);
 	sem_post(&writer.wake);
-	writer.running = false;
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	uint64_t nanos = (uint64_t)until.tv_nsec + (uint64_t)timeout_ms * 1000000;
-	until.tv_sec += (time_t)(nanos / 1000000000);
-	until.tv_nsec = (long)(nanos % 1000000000);
-	int r;
-	while ((r = sem_clockwait(&writer.ended, CLOCK_MONOTONIC, &until)) < 0 && errno == EINTR)
-		;
-	if (r < 0) {
+	for (unsigned ms = 0; !atomic_load(&writer.done) && ms < timeout_ms; ms++)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	atomic_store(&log_queued_atomic, false);
+	atomic_store(&log_access_atomic, false);
+	if (!atomic_load(&writer.done)) {
 		// Its output is stuck; it keeps its files and ends with the process.
 		pthread_detach(writer.thread);
 		return;
