@@ -50,9 +50,9 @@ static _Thread_local char self_name[THREAD_NAME_MAX + 1];
 
 static _Atomic(struct log_site *) sites; // with suppressed lines at least once
 
-static log_sink_fn *sink;
-static log_clock_fn *sink_clock;
-static void *sink_ctx;
+static log_sink_fn *test_sink;
+static log_clock_fn *test_clock;
+static void *test_ctx;
 
 void log_set_level(enum log_module module, enum log_level level)
 {
@@ -104,12 +104,12 @@ int log_module_parse(const char *name)
 	return name_find(module_names, LOG_MODULE_COUNT, name);
 }
 
-void log_set_sink(log_sink_fn *fn, log_clock_fn *clock, void *ctx)
+void log_set_sink(log_sink_fn *sink, log_clock_fn *clock, void *ctx)
 {
-	sink = fn;
-	sink_clock = clock;
-	sink_ctx = ctx;
-	atomic_store(&log_access_atomic, fn != NULL);
+	test_sink = sink;
+	test_clock = clock;
+	test_ctx = ctx;
+	atomic_store(&log_access_atomic, sink != NULL);
 }
 
 void log_set_format(enum log_output output, enum log_format format)
@@ -135,8 +135,8 @@ static uint64_t nanoseconds(clockid_t clock)
 
 void log_clock_read(int64_t *ret_wall, uint64_t *ret_now)
 {
-	if (sink_clock) {
-		sink_clock(sink_ctx, ret_wall, ret_now);
+	if (test_clock) {
+		test_clock(test_ctx, ret_wall, ret_now);
 		return;
 	}
 	*ret_wall = (int64_t)nanoseconds(CLOCK_REALTIME);
@@ -266,8 +266,8 @@ void log_emit(enum log_output output, enum log_level level, const char *line, si
 		atomic_fetch_add(&homeless, 1);
 		return;
 	}
-	if (sink) {
-		sink(sink_ctx, output, line, len);
+	if (test_sink) {
+		test_sink(test_ctx, output, line, len);
 	} else if (!atomic_load_explicit(&log_queued_atomic, memory_order_acquire)) {
 		write_now(output, line, len);
 	} else if (thread_push(t, output, level == LOG_LEVEL_ERROR, line, len)) {

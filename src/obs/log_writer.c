@@ -64,14 +64,31 @@ static void file_close(struct sink_file *file)
 	if (file->owned && file->fd >= 0)
 		close(file->fd);
 	free(file->path);
-	*file = (struct sink_file){.fd = -1};
+	file->path = NULL;
+	file->fd = -1;
+	file->owned = false;
+	file->broken = false;
+}
+
+// `to` is closed before; `from` is afterwards.
+static void file_move(struct sink_file *to, struct sink_file *from)
+{
+	to->fd = from->fd;
+	to->path = from->path;
+	to->owned = from->owned;
+	to->broken = from->broken;
+	from->fd = -1;
+	from->path = NULL;
+	from->owned = false;
 }
 
 static int open_path(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	return fd;
 }
 
 static int file_open(const char *path, struct sink_file *ret)
@@ -235,7 +252,7 @@ static void take_next(void)
 	if (writer.has_next) {
 		for (unsigned i = 0; i < LOG_OUTPUT_COUNT; i++) {
 			file_close(&writer.files[i]);
-			writer.files[i] = writer.next[i];
+			file_move(&writer.files[i], &writer.next[i]);
 		}
 		writer.has_next = false;
 	}
@@ -408,9 +425,12 @@ void log_stop(unsigned timeout_ms)
 	}
 	pthread_join(writer.thread, NULL);
 	drain_all(); // what was pushed while the writer ended
-	take_next();
-	for (unsigned i = 0; i < LOG_OUTPUT_COUNT; i++)
+	for (unsigned i = 0; i < LOG_OUTPUT_COUNT; i++) {
 		file_close(&writer.files[i]);
+		if (writer.has_next)
+			file_close(&writer.next[i]);
+	}
+	writer.has_next = false;
 	sem_destroy(&writer.wake);
 	sem_destroy(&writer.ended);
 }

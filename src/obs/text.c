@@ -170,7 +170,8 @@ static void text_escape(struct text *t, const char *s, size_t len, size_t max, e
 
 	if (max > TEXT_ESCAPE_MAX)
 		max = TEXT_ESCAPE_MAX;
-	text_bytes(t, out, escape(out, max + 1, s, len));
+	size_t n = escape(out, max + 1, s, len);
+	text_bytes(t, out, n);
 }
 
 void text_json(struct text *t, const char *s, size_t len, size_t max)
