@@ -47,7 +47,6 @@ static struct {
 	sem_t ended; // the thread is about to return
 	_Atomic(bool) asleep;
 	_Atomic(bool) stop;
-	_Atomic(bool) done; // the thread touches nothing any more
 	_Atomic(bool) reopen;
 	_Atomic(uint64_t) flush_wanted;
 	_Atomic(uint64_t) flush_done;
@@ -324,7 +323,7 @@ static void *writer_main(void *arg)
 		else
 			writer_sleep();
 	}
-	atomic_store(&writer.done, true);
+	sem_post(&writer.ended);
 	return NULL;
 }
 
@@ -347,7 +346,6 @@ int log_start(const struct log_config *config, enum log_output *ret_failed)
 	sem_init(&writer.ended, 0, 0);
 	memcpy(writer.files, files, sizeof files);
 	atomic_store(&writer.stop, false);
-	atomic_store(&writer.done, false);
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = -pthread_create(&writer.thread, NULL, writer_main, NULL);
@@ -409,16 +407,24 @@ bool log_flush(unsigned timeout_ms)
 
 void log_stop(unsigned timeout_ms)
 {
+	struct timespec until;
+	int r;
+
 	if (!writer.running)
 		return;
 	writer.running = false;
 	atomic_store(&writer.stop, true);
 	sem_post(&writer.wake);
-	for (unsigned ms = 0; !atomic_load(&writer.done) && ms < timeout_ms; ms++)
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	uint64_t nanos = (uint64_t)until.tv_nsec + (uint64_t)timeout_ms * 1000000;
+	until.tv_sec += (time_t)(nanos / 1000000000);
+	until.tv_nsec = (long)(nanos % 1000000000);
+	while ((r = sem_clockwait(&writer.ended, CLOCK_MONOTONIC, &until)) < 0 && errno == EINTR)
+		;
+	// Only now: the writer's own last lines go to the file like all others.
 	atomic_store(&log_queued_atomic, false);
 	atomic_store(&log_access_atomic, false);
-	if (!atomic_load(&writer.done)) {
+	if (r < 0) {
 		// Its output is stuck; it keeps its files and ends with the process.
 		pthread_detach(writer.thread);
 		return;
