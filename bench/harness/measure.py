@@ -57,13 +57,13 @@ class Measurer:
         where = os.path.join(self.where, f"{self.count}-{name}-{mode}")
         return Instance(peer, mode, backend, where, self.pin[0] if self.pin else None)
 
-    def _argv(self, cell, contestant, instance, backend):
+    def argv(self, cell, contestant, instance, backend):
         mode = contestant.split("/")[1]
         scale = 1.0 if cell.once else self.scale
         argv = [self.load, *cell.workload, "--via", VIA[mode],
                 "--proxy", f"127.0.0.1:{instance.port}", "--backend", f"127.0.0.1:{backend}",
                 "--measure-ms", str(int(cell.measure_ms * scale)),
-                "--warmup-ms", str(cell.warmup_ms), *cell.per_contestant.get(contestant, [])]
+                "--warmup-ms", str(int(cell.warmup_ms * (scale + 1) / 2)), *cell.per_contestant.get(contestant, [])]
         if cell.once and self.idle_streams:
             argv += ["--streams", str(self.idle_streams)]
         if instance.pid():
@@ -76,7 +76,7 @@ class Measurer:
         if len(found["problems"]) >= 2:
             return  # it failed twice: it is not asked again
         limit = 90 if cell.once else 30
-        argv = self._argv(cell, contestant, instance, backend)
+        argv = self.argv(cell, contestant, instance, backend)
         try:
             done = subprocess.run([*argv, "--limit-s", str(limit)], stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, timeout=limit + 10, check=False)
