@@ -12,9 +12,7 @@
 enum {
 	EVENTS = 256,
 	SILENT_PASSES = 3, // then the paced set wakes the loop itself
-	GATHER_MUCH =
-		160 * 1024, // a stream that brings this much in one pass should be seen sooner
-	GATHER_LITTLE = 80 * 1024, // all bring less than this: wait longer
+	GATHER = 128 * 1024, // bytes that the fastest stream should bring in a pass
 	PACE_MIN_NS = 50 * 1000,
 };
 
@@ -35,6 +33,7 @@ static void paced_arrived(struct loop *loop, struct watch *watch, uint32_t event
 	loop->pace.ticking = true;
 	loop->pace.silent = 0;
 	loop->pace.interval = 0;
+	loop->pace.last = loop->now;
 	loop->pace.next = loop->now; // the first piece after silence goes at once
 }
 
@@ -138,6 +137,7 @@ int loop_move(struct loop *loop, struct watch *watch, enum loop_set set)
 		loop->pace.ticking = true;
 		loop->pace.silent = 0;
 		loop->pace.interval = PACE_MIN_NS;
+		loop->pace.last = loop->now;
 		loop->pace.next = loop->now + loop->pace.interval;
 	}
 	return 0;
@@ -209,19 +209,26 @@ static void dispatch(struct loop *loop, struct epoll_event *events, int n)
 	}
 }
 
-// The next interval follows what the fullest stream brought: look sooner before its buffer fills
-// up, later while everything trickles.
+// The next interval follows the rate of the fastest stream: as long as it brings GATHER bytes. Taken
+// from the time that really went by, since on a busy machine a pass comes late and finds more.
 static void pace_steer(struct loop *loop)
 {
 	struct loop_pace *pace = &loop->pace;
+	uint64_t elapsed = loop->now - pace->last, longest = 2 * pace->interval;
 
-	if (pace->gathered >= GATHER_MUCH)
-		pace->interval = pace->interval > 2 * PACE_MIN_NS ? pace->interval / 2 : 0;
-	else if (pace->gathered < GATHER_LITTLE)
-		pace->interval = pace->interval < PACE_MIN_NS ? PACE_MIN_NS : pace->interval * 2;
-	if (pace->interval > loop->pace_max_ns)
-		pace->interval = loop->pace_max_ns;
+	pace->last = loop->now;
 	pace->silent = pace->brought ? 0 : pace->silent + 1;
+	if (longest < PACE_MIN_NS)
+		longest = PACE_MIN_NS;
+	if (longest > loop->pace_max_ns)
+		longest = loop->pace_max_ns;
+	pace->interval = longest;
+	if (pace->gathered)
+		pace->interval = elapsed * GATHER / pace->gathered;
+	if (pace->interval > longest)
+		pace->interval = longest;
+	if (pace->interval < PACE_MIN_NS / 2)
+		pace->interval = 0;
 }
 
 static void paced_pass(struct loop *loop)

@@ -57,7 +57,7 @@ struct loop_pace {
 	unsigned silent;     // passes in a row that gathered nothing
 	unsigned members;
 	uint64_t interval;          // ns between passes
-	uint64_t next;              // time of the next pass
+	uint64_t last, next; // times of the last pass and the next
 	uint64_t gathered;          // most bytes that one stream brought in this pass
 	uint64_t brought;           // bytes that all streams brought in this pass
 	struct cds_list_head again; // tasks to run in the next pass, whatever epoll says
