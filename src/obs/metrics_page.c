@@ -2,6 +2,7 @@
 // The metrics page: OpenMetrics 1.0 or classic Prometheus text.
 #include "obs/metrics.h"
 
+#include "base/utf8.h"
 #include "obs/log.h"
 #include "obs/metric_table.h"
 #include "obs/process.h"
@@ -11,20 +12,28 @@
 
 enum { LABEL_TEXT_MAX = 256, USERS_MAX = 1000 };
 
-// HELP escapes backslash and line feed, label values the double quote too; control bytes become
-// spaces.
+// HELP escapes backslash and line feed, label values the double quote too. The page must be UTF-8 or
+// all of it is refused, so invalid bytes (and controls) become \xNN, which keeps values apart.
 static void page_escape(struct text *out, const char *s, size_t len, bool quotes)
 {
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-		if (c == '\\')
-			text_str(out, "\\\\");
-		else if (c == '\n')
+	const uint8_t *p = (const uint8_t *)s;
+	uint32_t code;
+
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_decode(p + i, len - i, &code);
+		if (n == 1 && (s[i] == '\\' || (s[i] == '"' && quotes))) {
+			text_char(out, '\\');
+			text_char(out, s[i]);
+		} else if (n == 1 && s[i] == '\n') {
 			text_str(out, "\\n");
-		else if (c == '"' && quotes)
-			text_str(out, "\\\"");
-		else
-			text_char(out, c < 0x20 || c == 0x7f ? ' ' : (char)c);
+		} else if (n == 0 || code < 0x20 || code == 0x7f) {
+			text_str(out, "\\\\x");
+			text_hex(out, p[i], 2);
+			n = 1;
+		} else {
+			text_bytes(out, p + i, n);
+		}
+		i += n;
 	}
 }
 
@@ -244,12 +253,11 @@ static void page_users(struct text *out, const struct metrics_page *page)
 		struct metrics_user user;
 		for (size_t i = 0; i < max && page->users(page->users_ctx, i, &user); i++) {
 			char name[LABEL_TEXT_MAX + 1];
-			struct text safe;
 			uint64_t value;
-			// Invalid UTF-8 and controls go through the log's escaping first.
-			text_init_fixed(&safe, name, sizeof name - 1);
-			text_quoted(&safe, user.name, user.name_len, 64);
-			name[safe.len] = '\0';
+			size_t len =
+				user.name_len < LABEL_TEXT_MAX ? user.name_len : LABEL_TEXT_MAX;
+			memcpy(name, user.name, len);
+			name[len] = '\0';
 			const char *labels[] = {"user", name,
 						series[s].direction ? "direction" : NULL,
 						series[s].direction, NULL};

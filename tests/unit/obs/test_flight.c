@@ -17,6 +17,8 @@
 #include <cmocka.h>
 #include <jansson.h>
 
+#include "alloc_fail.h"
+
 static void events_of_a_session_come_in_order(void **state)
 {
 	struct flight *f = flight_new(0);
@@ -130,6 +132,18 @@ static void abnormal_closes_keep_their_events(void **state)
 	assert_int_equal(flight_closes_read(f, closed, 3), 3);
 	free(closed);
 	flight_free(f);
+}
+
+static void without_memory_there_is_none(void **state)
+{
+	for (long n = 1, hit = 1; hit; n++) {
+		alloc_fail_at(n);
+		struct flight *f = flight_new(2000);
+		hit = alloc_fail_hit();
+		alloc_fail_at(0);
+		assert_true(hit ? f == NULL : f != NULL);
+		flight_free(f);
+	}
 }
 
 static const char *state_name(unsigned s)
@@ -304,6 +318,7 @@ int main(void)
 		cmocka_unit_test(what_was_overwritten_is_gone),
 		cmocka_unit_test(indices_beyond_32_bits),
 		cmocka_unit_test(abnormal_closes_keep_their_events),
+		cmocka_unit_test(without_memory_there_is_none),
 		cmocka_unit_test(json),
 		cmocka_unit_test(every_event_has_a_name_and_valid_json),
 		cmocka_unit_test(a_reader_sees_whole_events_only),

@@ -22,6 +22,8 @@
 
 #include <cmocka.h>
 
+#include "alloc_fail.h"
+
 enum { WAIT_MS = 20000 };
 
 static char dir[] = "/tmp/test_log.XXXXXX";
@@ -317,6 +319,56 @@ static void a_silent_storm_is_reported_by_the_writer(void **state)
 	assert_int_equal(told, 1);
 }
 
+static void starting_without_memory(void **state)
+{
+	for (long n = 1, hit = 1; hit; n++) {
+		alloc_fail_at(n);
+		int r = start(main_path, access_path);
+		hit = alloc_fail_hit();
+		alloc_fail_at(0);
+		assert_int_equal(r, hit ? -ENOMEM : 0);
+	}
+	const struct log_config config = {.targets = {[LOG_OUTPUT_MAIN] = {.path = access_path}}};
+	alloc_fail_at(1);
+	assert_int_equal(log_configure(&config, NULL), -ENOMEM);
+	alloc_fail_at(0);
+	log_info(LOG_MAIN, "kept", LOG_END);
+	assert_true(log_flush(WAIT_MS));
+	char *text = file_text(main_path);
+	assert_int_equal(count(text, "main: kept\n"), 1);
+	free(text);
+}
+
+// A thread's first lines find no memory for what the logger keeps of it, then for its ring.
+static void *starving(void *arg)
+{
+	for (long n = 1; n <= 3; n++) {
+		alloc_fail_at(n < 3 ? n : 0);
+		log_each(LOG_LEVEL_INFO, LOG_MAIN, "starving", LOG_INT("n", n), LOG_END);
+		assert_true(n == 3 || alloc_fail_hit());
+		alloc_fail_at(0);
+	}
+	return NULL;
+}
+
+static void a_thread_without_memory_loses_lines_and_counts_them(void **state)
+{
+	struct log_stats before, after;
+	pthread_t thread;
+
+	log_stats_read(&before);
+	assert_int_equal(start(main_path, NULL), 0);
+	assert_int_equal(pthread_create(&thread, NULL, starving, NULL), 0);
+	pthread_join(thread, NULL);
+	assert_true(log_flush(WAIT_MS));
+	log_stats_read(&after);
+	assert_int_equal(after.dropped[LOG_OUTPUT_MAIN] - before.dropped[LOG_OUTPUT_MAIN], 2);
+	char *text = file_text(main_path);
+	assert_int_equal(count(text, "starving n="), 1);
+	assert_int_equal(count(text, "starving n=3"), 1);
+	free(text);
+}
+
 static void start_and_stop_again(void **state)
 {
 	for (int i = 0; i < 3; i++) {
@@ -343,6 +395,8 @@ int main(void)
 		LOG_TEST(a_stuck_output_blocks_nobody),
 		LOG_TEST(a_failing_output_is_counted),
 		LOG_TEST(a_silent_storm_is_reported_by_the_writer),
+		LOG_TEST(starting_without_memory),
+		LOG_TEST(a_thread_without_memory_loses_lines_and_counts_them),
 		LOG_TEST(start_and_stop_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 
 #include "obs/metric_table.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,6 +13,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+#include "alloc_fail.h"
 
 static const char name_chars[] = "abcdefghijklmnopqrstuvwxyz0123456789_";
 
@@ -225,7 +228,7 @@ static size_t check_page(const char *page, size_t len, bool open)
 
 static bool two_users(void *ctx, size_t i, struct metrics_user *ret)
 {
-	static const char hostile[] = "bob\"} 1\nfake_metric 7 \\ \xff";
+	static const char hostile[] = "bob\"} 1\nfake_metric 7 \\ \xc3\xa4\xff\x1b";
 
 	if (i > 1)
 		return false;
@@ -315,7 +318,8 @@ static void a_page_sums_all_parts(void **state)
 		"\nsluice_build_info{version=\"1.2.3\",",
 		"\nprocess_start_time_seconds 1700000000.5\n",
 		"\nsluice_user_bytes_total{user=\"alice\",direction=\"up\"} 10\n",
-		"\nsluice_user_connections_live{user=\"bob",
+		"\nsluice_user_connections_live{user=\"bob\\\"} 1\\nfake_metric 7 \\\\ "
+		"\xc3\xa4\\\\xff\\\\x1b\"} 1\n",
 		"\nsluice_target_up{target=\"a\\\"b\\\\c\\nd\"} 1\n",
 	};
 	for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
@@ -364,9 +368,25 @@ static void a_page_that_is_too_large_fails(void **state)
 	const struct metrics_page page = {.format = METRICS_OPENMETRICS};
 
 	text_init(&t, 5000);
-	assert_int_equal(metrics_write(&t, &page), -12);
+	assert_int_equal(metrics_write(&t, &page), -ENOMEM);
 	assert_true(t.len <= 5000);
 	text_release(&t);
+}
+
+static void without_memory_there_is_no_page(void **state)
+{
+	const struct metrics_page page = {.format = METRICS_OPENMETRICS};
+
+	for (long n = 1, hit = 1; hit; n++) {
+		struct text t;
+		text_init(&t, 0);
+		alloc_fail_at(n);
+		int r = metrics_write(&t, &page);
+		hit = alloc_fail_hit();
+		alloc_fail_at(0);
+		assert_int_equal(r, hit ? -ENOMEM : 0);
+		text_release(&t);
+	}
 }
 
 static void the_format_follows_accept(void **state)
@@ -412,6 +432,7 @@ int main(void)
 		cmocka_unit_test(a_page_sums_all_parts),
 		cmocka_unit_test(process_figures_are_real),
 		cmocka_unit_test(a_page_that_is_too_large_fails),
+		cmocka_unit_test(without_memory_there_is_no_page),
 		cmocka_unit_test(the_format_follows_accept),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
