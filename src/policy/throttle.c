@@ -22,6 +22,7 @@ enum {
 	PENDING_MOST_ATTACKED = 8, // still a browser's connections
 	USER_FACTOR = 10,
 	DOUBLINGS_MOST = 30,
+	CALM_WINDOWS = 10,
 };
 #define SECOND_NS 1000000000ull
 // A check that was never ended (a record that moved, a caller that died) stops counting after so
@@ -115,6 +116,27 @@ static struct entry *entry_find(struct throttle *t, uint64_t id)
 	return NULL;
 }
 
+// Whether it was made to wait not long ago.
+static bool entry_suspect(const struct entry *e, const struct throttle_policy *policy, uint64_t now)
+{
+	uint64_t window = policy->window_ns ? policy->window_ns : SECOND_NS;
+	return e->penalties && now < e->level_at + CALM_WINDOWS * window;
+}
+
+// What a full set keeps longest: who must wait, then who had to, then who failed.
+static double entry_weight(const struct entry *e, const struct throttle_policy *policy,
+			   uint64_t now)
+{
+	if (!e->id)
+		return 0;
+	double weight = 1 + level_now(e, policy, now) + (e->pending ? 1 : 0);
+	if (entry_suspect(e, policy, now))
+		weight += 1e6;
+	if (e->blocked_until > now)
+		weight += 1e9 + (double)(e->blocked_until - now);
+	return weight;
+}
+
 // Under the lock of id's set. Finds it, or makes it in place of the one that matters least.
 static struct entry *entry_make(struct throttle *t, const struct throttle_policy *policy,
 				uint64_t id, uint64_t now)
@@ -126,12 +148,7 @@ static struct entry *entry_make(struct throttle *t, const struct throttle_policy
 	double least = 0;
 	for (int i = 0; i < WAYS; i++) {
 		struct entry *way = &ways[i];
-		double weight = 0;
-		if (way->id)
-			weight =
-				1 + level_now(way, policy, now) + (way->pending ? 1 : 0) +
-				(way->blocked_until > now ? 1e9 + (double)(way->blocked_until - now)
-							  : 0);
+		double weight = entry_weight(way, policy, now);
 		if (!e || weight < least) {
 			e = way;
 			least = weight;
@@ -171,7 +188,8 @@ int throttle_begin(struct throttle *t, const struct throttle_policy *policy,
 	struct entry *e = entry_make(t, policy, id, now);
 	if (e->pending && now > e->pending_at + PENDING_NS)
 		e->pending = 0;
-	bool suspect = level_now(e, policy, now) >= level_free(policy, attacked);
+	bool suspect = entry_suspect(e, policy, now) ||
+		       level_now(e, policy, now) >= level_free(policy, attacked);
 	uint32_t pending_most = suspect ? 1 : attacked ? PENDING_MOST_ATTACKED : PENDING_MOST;
 	if (e->blocked_until > now)
 		retry = e->blocked_until - now;
@@ -191,7 +209,7 @@ int throttle_begin(struct throttle *t, const struct throttle_policy *policy,
 static void entry_fail(struct entry *e, const struct throttle_policy *policy, uint64_t now)
 {
 	double level = level_now(e, policy, now);
-	if (level <= 0)
+	if (!entry_suspect(e, policy, now))
 		e->penalties = 0;
 	// A cap keeps the way back short: no more than two windows after the last failure.
 	double most = (double)policy->failures * USER_FACTOR * 2;
@@ -223,7 +241,7 @@ void throttle_end(struct throttle *t, const struct throttle_policy *policy,
 			e->pending--;
 		if (outcome == THROTTLE_FAILURE) {
 			entry_fail(e, policy, now);
-			if (e->level >= level_free(policy, attacked)) {
+			if (e->penalties || e->level >= level_free(policy, attacked)) {
 				uint64_t window = policy->window_ns ? policy->window_ns : SECOND_NS;
 				uint64_t wait = SECOND_NS << e->penalties;
 				if (e->penalties < DOUBLINGS_MOST)

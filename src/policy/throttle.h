@@ -9,11 +9,12 @@
 
 // Shared by all workers, locked by shard for a moment.
 //
-// Each address (IPv4, or the /64 of an IPv6 one) has a level: one up by a failure, falling evenly
-// so that `failures` of them fade in `window_ns`. While the level is below `failures` the address
-// is free. From there on each failure makes it wait, 1 s at first and twice as long by each further
-// failure up to window_ns, and it may have one check under way at a time. Attempts during the wait
-// are refused unchecked and do not lengthen it.
+// Each address (IPv4, or the /64 of an IPv6 one) has a level: one up by a failure, falling evenly so
+// that `failures` of them fade in `window_ns`. While the level stays below `failures` the address is
+// free. The failure that reaches it makes the address wait 1 s, and each one after it twice as long, up
+// to window_ns, until there was none for ten windows; during that time it may also have only one check
+// under way. Attempts during a wait are refused unchecked and do not lengthen it. So a guesser gets
+// `failures` quick tries and then about one a window.
 //
 // Each user name has a level too. A user who is attacked from many addresses (ten times `failures`)
 // is never locked: an address without a failure of its own always gets its try, but a single
