@@ -174,14 +174,15 @@ void pool_free(struct pool *p, void *object)
 	s->free_index[s->free_count++] = (uint16_t)(offset / p->object_size);
 	if (s->free_count < p->slab_objects)
 		return;
-	if (p->slab_idle >= 1 + p->slab_count / 8) {
-		cds_list_del(&s->node);
-		slab_free(p, s);
-		return;
-	}
 	p->slab_idle++;
 	cds_list_del(&s->node);
 	cds_list_add_tail(&s->node, &p->partial);
+	while (p->slab_idle > 1 + p->slab_count / 8) {
+		s = cds_list_entry(p->partial.prev, struct slab, node); // the idle ones are last
+		cds_list_del(&s->node);
+		p->slab_idle--;
+		slab_free(p, s);
+	}
 }
 
 void pool_trim(struct pool *p)
