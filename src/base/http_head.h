@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The head of a request or response as every HTTP version has it: control data and fields, as
-// slices.
+// The head of a request or response as every HTTP version has it: control data and fields.
 //
 // Ownership and lifetime: a head owns nothing. Its slices point into the bytes it was parsed from
 // (the receive buffer), into what a caller gave to an append or set, or into static text, and are
-// good as long as those; when the receive buffer moves, http_head_rebase() follows it. The array of
-// fields belongs to the caller, and its size is the limit on the number of fields. Threads: a head
-// belongs to one thread; look-ups on tables are pure. Order of fields is kept by everything here.
+// good as long as those; when the receive buffer moves, http_head_rebase() follows it. The array
+// of fields belongs to the caller, and its size is the limit on the number of fields.
+// Threads: a head belongs to one thread; look-ups in tables are pure.
+// The order of the fields is kept by everything here.
 #pragma once
 
 #include "base/slice.h"
@@ -70,11 +70,12 @@ struct http_head {
 	uint16_t field_count;
 	uint16_t field_max;
 	struct slice method_name;
-	struct slice scheme;    // lower case as a rule: "http", "https"; empty in origin-form
-	struct slice authority; // the effective one, host[:port]: absolute-form before Host; may be
-				// empty in 1.0
-	struct slice path; // "/...", "*", or, after an absolute-form with an empty path, "?query";
-			   // empty for CONNECT
+	struct slice scheme; // "http", "https"; empty in origin-form
+	// The effective one, host[:port]: absolute-form before Host. May be empty in HTTP/1.0.
+	struct slice authority;
+	// "/path?query", "*", or, after an absolute-form with an empty path, "?query": the writer
+	// puts the "/" before that. Empty for CONNECT.
+	struct slice path;
 	struct slice protocol; // ":protocol" of an extended CONNECT (RFC 8441), else empty
 	struct slice reason;   // of a response; may be empty
 	struct http_field *fields;
@@ -105,8 +106,7 @@ static inline bool http_head_may_have(const struct http_head *head, enum http_fi
 	return head->maybe[id >> 6] >> (id & 63) & 1;
 }
 
-// The first field of that id or name, or the next one after `after` (NULL: the first); NULL when
-// none.
+// The first field of that id or name, or the next one after `after` (NULL: the first). NULL: none.
 struct http_field *http_head_find(const struct http_head *head, enum http_field_id id);
 struct http_field *http_head_find_after(const struct http_head *head, enum http_field_id id,
 					const struct http_field *after);
@@ -115,9 +115,10 @@ unsigned http_head_count(const struct http_head *head, enum http_field_id id);
 // The value of the first such field; empty when there is none.
 struct slice http_head_value(const struct http_head *head, enum http_field_id id);
 
-// Appends a field; the slices are kept, not copied. 0; -ENOBUFS: the array is full; -EINVAL: the
-// name is no token, or the value holds a byte that no field value may hold or space at an end (so
-// nothing that is in a head can split it).
+// Appends a field; the slices are kept, not copied. 0, or
+// -ENOBUFS: the array is full;
+// -EINVAL: the name is no token, or the value has a byte that no field value may have, or space at
+// an end. So nothing that is in a head can split a message.
 int http_head_append(struct http_head *head, enum http_field_id id, struct slice value);
 int http_head_append_name(struct http_head *head, struct slice name, struct slice value);
 // The same without the checks, for a parser that has made them. The id must be the name's.

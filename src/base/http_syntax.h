@@ -41,7 +41,8 @@ static inline bool http_is_token(struct slice text)
 	return text.len > 0 && http_chars_are(text, HTTP_CHAR_TOKEN);
 }
 
-// field-value: nothing that could end it (NUL, CR, LF, other controls). White space at the ends is not judged.
+// field-value: nothing that could end it (NUL, CR, LF, other controls). White space at the ends
+// is not judged.
 bool http_is_value(struct slice text);
 
 // The first byte in [from, end) that must not be in a field value or target, or end. These are the
@@ -70,6 +71,7 @@ struct http_authority {
 
 // host [":" port] (RFC 3986 3.2) as proxies need it: no user information, no empty host, at most
 // 255 bytes of host, only letters, digits and "-._~" in a name, a valid address in brackets and no
-// zone, a port from 1 to 65535; "host:" is taken as no port. 0; -EACCES: user information was
-// there; -EBADMSG: anything else is wrong.
+// zone, a port from 1 to 65535; "host:" is taken as no port. What names a resolver takes is for
+// base/host.h to say.
+// 0; -EACCES: user information was there; -EBADMSG: anything else is wrong.
 int http_authority_parse(struct slice text, struct http_authority *ret_authority);

@@ -13,13 +13,11 @@
 struct http1_body_limits {
 	uint32_t max_extension;  // bytes of one chunk's extensions
 	uint32_t max_extensions; // bytes of all chunks' extensions together
-	uint32_t max_trailer;    // bytes of the trailer section: the buffer must be able to hold as
-				 // many
+	uint32_t max_trailer;    // bytes of the trailer section: the buffer must have room for it
 };
-#define HTTP1_BODY_LIMITS_DEFAULT                                                                  \
-	{                                                                                          \
-		1024, 16384, 8192                                                                  \
-	}
+// clang-format off
+#define HTTP1_BODY_LIMITS_DEFAULT {.max_extension = 1024, .max_extensions = 16384, .max_trailer = 8192}
+// clang-format on
 
 struct http1_body {
 	// Results, for the caller to read.
@@ -51,17 +49,18 @@ void http1_body_init(struct http1_body *body, const struct http1_framing *framin
 // Gives the next run of content. Call it again with the rest of the input until it consumes nothing
 // or is done. Bytes that were not consumed must be there again, at the front, on the next call:
 // only the trailer section is ever left so, since it is taken in one piece. When done, `trailers`
-// points into data. 0, or -EBADMSG with body->error; it stays so.
+// points into data.
+// 0, or -EBADMSG with body->error; it stays so. Content that came before a fault is given first.
 int http1_body_feed(struct http1_body *body, const void *data, size_t len,
 		    struct http1_body_part *ret_part);
 
-// The sender closed. 0: the message is complete (only UNTIL_CLOSE becomes so by this); -EBADMSG:
-// truncated.
+// The sender closed.
+// 0: the message is complete (only UNTIL_CLOSE becomes so by this); -EBADMSG: it is truncated.
 int http1_body_eof(struct http1_body *body);
 
 // How many bytes from here on are content for certain, whatever they are: they may be moved past
-// the reader (by splice) and then reported with http1_body_skip, n at most as many. UINT64_MAX:
-// until close.
+// the reader (by splice) and then reported with http1_body_skip, n at most as many.
+// UINT64_MAX: all until the connection closes.
 uint64_t http1_body_direct(const struct http1_body *body);
 void http1_body_skip(struct http1_body *body, uint64_t n);
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How long a message's content is, and whether the connection outlives the message (RFC 9112 6 and
-// 9).
+// How long a message's content is, and whether the connection outlives it (RFC 9112 6 and 9).
 //
 // Pure functions; any thread. The parser calls them, so that no head is delivered without them.
 #pragma once
@@ -31,9 +30,11 @@ enum { HTTP1_CONNECTION_OPTIONS = 32 };
 // Strict: Content-Length with Transfer-Encoding, several Content-Length fields (equal ones too),
 // lists, Transfer-Encoding in HTTP/1.0, anything but exactly one chunked as the whole coding are
 // all errors (a response whose coding is `identity` alone is read until close, being a custom of
-// old servers). CONNECT and TRACE take no content; `Content-Length: 0` is let pass. HTTP/1.0:
-// Connection: keep-alive is honoured except for a request in absolute-form, since then we are the
-// proxy that RFC 9112 9.3 warns of. *ret_framing is written only with HTTP1_OK.
+// old servers; other codings would reach a client that never said it can undo them).
+// CONNECT and TRACE take no content; `Content-Length: 0` is let pass.
+// In HTTP/1.0 `Connection: keep-alive` is honoured except for a request in absolute-form, since
+// then we are the proxy that RFC 9112 9.3 warns of.
+// *ret_framing is written only with HTTP1_OK.
 enum http1_error http1_framing_of_request(const struct http_head *head,
 					  struct http1_framing *ret_framing);
 
@@ -43,8 +44,9 @@ enum http1_error http1_framing_of_response(const struct http_head *head,
 					   enum http_method request_method,
 					   struct http1_framing *ret_framing);
 
-// What a message that came with `in` should have when it goes on to a peer of that version: content
-// of unknown length to HTTP/1.1 is chunked; a response to HTTP/1.0 without a length is read until
-// close. -ENOTSUP: a request without a length cannot go to HTTP/1.0.
+// What a message that came with `in` should have when it goes on to a peer of that version:
+// content of unknown length to HTTP/1.1 is chunked; a response to HTTP/1.0 without a length is
+// read until close.
+// 0; -ENOTSUP: a request without a length cannot go to HTTP/1.0.
 int http1_framing_forward(const struct http1_framing *in, bool is_request, enum http_version peer,
 			  struct http1_framing *ret_out);

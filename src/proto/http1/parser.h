@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the head of an HTTP/1.1 request or response, or a trailer section, strictly (RFC 9112 2 to
-// 5).
+// Reads the head of an HTTP/1.1 request or response, or a trailer section, strictly (RFC 9112).
 //
 // The caller keeps the bytes of the head in one contiguous buffer and shows it from its first byte
 // on each call; nothing is scanned twice but the last, incomplete line. The result does not depend
@@ -19,14 +18,12 @@
 #include <sys/types.h>
 
 struct http1_limits {
-	uint32_t max_line; // bytes of one line, its CRLF included: 414 for the first line, 431 for
-			   // others
+	uint32_t max_line; // bytes of one line, its CRLF included: 414 for the first, then 431
 	uint32_t max_head; // bytes of the whole head, blank lines before it included: 431
 };
-#define HTTP1_LIMITS_DEFAULT                                                                       \
-	{                                                                                          \
-		16384, 65536                                                                       \
-	}
+// clang-format off
+#define HTTP1_LIMITS_DEFAULT {.max_line = 16384, .max_head = 65536}
+// clang-format on
 
 enum { HTTP1_BLANK_LINES = 4 };
 
@@ -46,8 +43,7 @@ struct http1_parser {
 };
 
 // The head must be initialised with http_head_init (its field_max is the limit on fields: 431) and
-// stay where it is until the parser is done. Limits are copied. Both may be used again by a new
-// init.
+// stay where it is until the parser is done. Limits are copied.
 void http1_parser_init_request(struct http1_parser *parser, struct http_head *head,
 			       const struct http1_limits *limits);
 // request_method: of the request that this response answers.
@@ -57,11 +53,12 @@ void http1_parser_init_response(struct http1_parser *parser, struct http_head *h
 void http1_parser_init_trailers(struct http1_parser *parser, struct http_head *head,
 				const struct http1_limits *limits);
 
-// data: the head from its first byte, len: all that is there by now, never less than before; the
-// buffer may have moved since the last call. Gives the length of the head, with the blank lines
-// before it and the empty line after it, when it is complete: what follows is content or the next
-// message. The slices in the head then point into data (or to static text). -EAGAIN: not complete
-// yet. -EBADMSG: parser->error says what is wrong; it stays so.
+// data: the head from its first byte; len: all that is there by now; the buffer may have moved
+// since the last call. Gives the length of the head, with the blank lines before it and the empty
+// line after it, when it is complete: what follows is content or the next message. The slices in
+// the head then point into data (or to static text). Else
+// -EAGAIN: it is not complete yet (also when less is shown than before);
+// -EBADMSG: parser->error says what is wrong; it stays so.
 //
 // A complete request has its authority (Host is checked, and overridden by an absolute-form),
 // scheme, path and framing; a complete response its framing.

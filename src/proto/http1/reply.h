@@ -23,6 +23,6 @@ struct http1_reply {
 	size_t field_count;
 };
 
-// The whole response, content included. Text that is empty becomes "407 Proxy Authentication
-// Required". Gives the length. -ENOBUFS: does not fit; -EINVAL: a field or the status is not valid.
+// The whole response, content included. Plain text that is empty becomes the status and reason.
+// Gives the length. -ENOBUFS: does not fit; -EINVAL: a field or the status is not valid.
 ssize_t http1_reply_write(void *buffer, size_t capacity, const struct http1_reply *reply);

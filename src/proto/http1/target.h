@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The target of a request and its Host field: the four forms, and which host is meant (RFC
-// 9112 3.2).
+// The target of a request and its Host field: the four forms, and which host is meant.
+//
+// RFC 9112 3.2. Pure functions; the slices that they set point into their arguments.
 #pragma once
 
 #include "base/http_head.h"

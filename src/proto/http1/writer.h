@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes the head of a request or response anew, as a forwarding proxy must (RFC 9110 7.6, RFC
-// 9112).
+// Writes the head of a request or response anew, as a forwarding proxy must (RFC 9110 7.6).
 //
-// From the head goes on: the method or status, the target, and the end-to-end fields in their
-// order. Not copied: Host (made from the authority), Content-Length and Transfer-Encoding (made
-// from `framing`), the hop-by-hop fields (Connection, Keep-Alive, Proxy-Connection,
-// Proxy-Authenticate, Proxy-Authorization, Proxy-Authentication-Info, TE, Trailer, Upgrade,
-// HTTP2-Settings), and what Connection lists. But Connection removes only names that the code does
-// not know: every known field without HTTP_FIELD_HOP is end to end by its definition, so that
-// `Connection: authorization` or `x-forwarded-for` cannot strip it on the way. Made anew where they
-// have a use: `TE: trailers`, Upgrade, Trailer (with chunked), Via, Connection.
+// What goes on: the method or status, the target, and the end-to-end fields in their order.
+// Made anew: Host (from the authority), Content-Length and Transfer-Encoding (from `framing`),
+// Via, Connection, and where they have a use `TE: trailers`, Upgrade, and Trailer (with chunked).
+// Left out: the hop-by-hop fields (HTTP_FIELD_HOP in base/http_fields.def), and what Connection
+// lists. But Connection removes only names that the code does not know: every other known field
+// is end to end by its definition, so that `Connection: authorization` or `x-forwarded-for`
+// cannot strip it on the way.
 //
 // Pure, no allocation. Everything is checked again on the way out, so that no head, wherever its
 // slices come from, can split a message.
@@ -39,9 +37,10 @@ struct http1_write_options {
 
 // Writes a request line with HTTP/1.1 and the fields.
 // target_form: ORIGIN towards an origin ("*" stays "*"), ABSOLUTE towards a proxy, AUTHORITY for
-// CONNECT. Max-Forwards of TRACE and OPTIONS is decreased. Gives the length. -ENOBUFS: it does not
-// fit; -EINVAL: no authority or path, or a part has a byte that it must not have; -ELOOP:
-// Max-Forwards is 0, so this proxy is to answer itself.
+// CONNECT. Max-Forwards of TRACE and OPTIONS is decreased. Gives the length, or
+// -ENOBUFS: it does not fit;
+// -EINVAL: no authority or path, or a part has a byte that it must not have;
+// -ELOOP: Max-Forwards is 0, so this proxy is to answer itself (TRACE: RFC 9110 9.3.8).
 ssize_t http1_write_request(void *buffer, size_t capacity, const struct http_head *head,
 			    const struct http1_write_options *options);
 
