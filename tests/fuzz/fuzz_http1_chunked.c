@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chunked content: the same content however it is cut, and the same again when it is written and read.
+// Chunked content: the same however it is cut, and the same again when it is written and read.
 #include "../support/http1_fuzz.h"
 #include "proto/http1/body.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests: the verdict does not depend on the cuts, and what is written from a head means the same again.
+// Requests: the verdict does not depend on the cuts, and what is written anew means the same.
 #include "../support/http1_fuzz.h"
 
 #include "fuzz_target.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Responses: the verdict does not depend on the cuts, and what is written from a head means the same again.
+// Responses: the verdict does not depend on the cuts, and what is written anew means the same.
+//
 // The first byte is the method of the request.
 #include "../support/http1_fuzz.h"
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the unit tests and the fuzz targets of the HTTP/1.1 codec share: heads as text, and the parser run with
-// the bytes cut in any way, from buffers of exactly their size, so that a sanitizer sees each read too far.
+// What the unit tests and fuzz targets of the HTTP/1.1 codec share: heads as text, and cuts.
+//
+// The bytes are shown from buffers of exactly their size, so that a sanitizer sees a read too far.
 #pragma once
 
 #include "proto/http1/parser.h"
@@ -75,7 +76,7 @@ enum check_kind { CHECK_REQUEST, CHECK_RESPONSE };
 // How much more of the input the next call shows: cut is the caller's, at most what is left.
 typedef size_t check_cut(void *context, size_t left);
 
-// Parses text, showing it bit by bit; each call gets a copy of its own, and the last copy is freed before.
+// Parses text, showing it bit by bit; each call gets a copy of its own, the last one is freed.
 static inline void check_parse(enum check_kind kind, enum http_method method, const char *input,
 			       size_t len, check_cut *cut, void *context, struct check_result *ret)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The shared grammar: characters, the 16-byte steps against the plain ones, lists, numbers, authorities.
+// The shared HTTP grammar: characters, skipping in steps, lists, numbers, authorities.
 #include "base/http_syntax.h"
 
 #include <ctype.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Content: lengths, chunks and trailers as they are read, however they are cut, and as they are written.
+// Content: lengths, chunks and trailers as they are read, however cut, and as they are written.
 #include "proto/http1/body.h"
 
 #include <errno.h>
@@ -20,7 +20,8 @@ struct outcome {
 	size_t consumed;
 };
 
-// Shows the input in pieces of at most `piece` new bytes, from exact copies; what is not consumed comes again.
+// Shows the input in pieces of at most `piece` new bytes, from exact copies; what is not consumed
+// comes again.
 static void run(const struct http1_framing *framing, const char *input, size_t len, size_t piece,
 		bool want_trailers, struct outcome *ret)
 {
