@@ -117,5 +117,5 @@ struct resolver_backend {
 
 // `ttl_ns`: of the addresses, or of the negative answer (UINT64_MAX: not known). `addresses` are
 // copied; their ports are ignored.
-void resolver_answered(struct resolver_entry *query, enum resolver_status status,
+void resolver_answered(struct resolver_entry *entry, enum resolver_status status,
 		       const struct endpoint *addresses, unsigned count, uint64_t ttl_ns);
