@@ -61,7 +61,7 @@ static int take_key(struct reader *r, struct config_node *n, const yaml_event_t 
 {
 	const struct config_node *map = r->open[r->depth - 1], *twin;
 
-	if (n->kind == NODE_NULL || n->kind != NODE_SCALAR)
+	if (n->kind != NODE_SCALAR)
 		return fail(r, &e->start_mark, "expected a key, a plain word followed by a colon");
 	if (strlen(n->text) != n->text_len)
 		return fail(r, &e->start_mark, "a key with a NUL byte");

@@ -214,7 +214,7 @@ static void write_errors(const struct config_errors *errors, struct text *why)
 int control_reload(struct control *control, const char *cause, struct text *ret_why)
 {
 	struct config_errors errors;
-	struct listeners_plan *plan;
+	struct listeners_plan *plan = NULL;
 	struct text why;
 	struct snap *snap;
 
