@@ -9,7 +9,6 @@
 #include <urcu/compiler.h>
 
 #include "base/hash.h"
-#include "io/loop.h"
 #include "obs/metrics.h"
 
 enum {
@@ -68,61 +67,74 @@ static void unlink_idle(struct conn_pool *pool, struct pooled *pooled)
 	count_idle(pool, -1);
 }
 
+static void pooled_free(struct loop *loop, struct deferred *deferred)
+{
+	free(caa_container_of(deferred, struct pooled, deferred));
+}
+
+static void forget(struct conn_pool *pool, struct pooled *pooled, enum stream_end how)
+{
+	stream_close(pool->loop, pooled->stream, how);
+	pool->live--;
+	loop_defer(pool->loop, &pooled->deferred, pooled_free);
+}
+
+static void close_idle(struct conn_pool *pool, struct pooled *pooled)
+{
+	unlink_idle(pool, pooled);
+	forget(pool, pooled, STREAM_FIN);
+}
+
 void conn_pool_close(struct conn_pool *pool, struct pooled *pooled, enum stream_end how)
 {
 	if (!pooled)
 		return;
-	if (pooled->idle)
-		unlink_idle(pool, pooled);
-	stream_close(pool->loop, pooled->stream, how);
-	pool->live--;
-	free(pooled);
+	assert(!pooled->idle);
+	forget(pool, pooled, how);
 }
 
 void conn_pool_forget(struct conn_pool *pool, struct pooled *pooled)
 {
 	pool->live--;
-	free(pooled);
+	loop_defer(pool->loop, &pooled->deferred, pooled_free);
 }
 
 // While idle, nothing should come: bytes, the end or an error all end it.
 static void idle_ready(struct loop *loop, struct stream *stream)
 {
 	struct pooled *pooled = stream->owner;
-	struct conn_pool *pool = pooled->pool;
 
-	if (!(stream->ready & (STREAM_IN | STREAM_END)))
-		return;
-	conn_pool_close(pool, pooled, STREAM_FIN);
-}
-
-static void arm(struct conn_pool *pool)
-{
-	if (cds_list_empty(&pool->by_age)) {
-		loop_timer_cancel(pool->loop, &pool->timer);
-		return;
-	}
-	struct pooled *oldest = cds_list_first_entry(&pool->by_age, struct pooled, by_age);
-	loop_timer_set(pool->loop, &pool->timer, oldest->idle_since + pool->config.idle_ns);
+	if (stream->ready & (STREAM_IN | STREAM_END))
+		close_idle(pooled->pool, pooled);
 }
 
 static void expire(struct loop *loop, struct timer *timer)
 {
 	struct conn_pool *pool = caa_container_of(timer, struct conn_pool, timer);
+	struct pooled *pooled, *next;
 
-	while (!cds_list_empty(&pool->by_age)) {
-		struct pooled *oldest = cds_list_first_entry(&pool->by_age, struct pooled, by_age);
-		if (loop->now < oldest->idle_since + pool->config.idle_ns)
+	cds_list_for_each_entry_safe(pooled, next, &pool->by_age, by_age)
+	{
+		uint64_t end = pooled->idle_since + pool->config.idle_ns;
+		if (loop->now < end) {
+			loop_timer_set(loop, &pool->timer, end);
 			break;
-		conn_pool_close(pool, oldest, STREAM_FIN);
+		}
+		close_idle(pool, pooled);
 	}
-	arm(pool);
 }
 
-static void close_oldest(struct conn_pool *pool)
+// The longest idle ones go until `left` remain.
+static void shrink(struct conn_pool *pool, uint32_t left)
 {
-	conn_pool_close(pool, cds_list_first_entry(&pool->by_age, struct pooled, by_age),
-			STREAM_FIN);
+	struct pooled *pooled, *next;
+
+	cds_list_for_each_entry_safe(pooled, next, &pool->by_age, by_age)
+	{
+		if (pool->idle <= left)
+			break;
+		close_idle(pool, pooled);
+	}
 }
 
 int conn_pool_init(struct conn_pool *pool, struct loop *loop, struct metrics *metrics,
@@ -145,8 +157,7 @@ void conn_pool_release(struct conn_pool *pool)
 	// One that was never initialised is all zero.
 	if (!pool->buckets)
 		return;
-	while (!cds_list_empty(&pool->by_age))
-		close_oldest(pool);
+	shrink(pool, 0);
 	assert(pool->live == 0);
 	loop_timer_cancel(pool->loop, &pool->timer);
 	free(pool->buckets);
@@ -156,9 +167,8 @@ void conn_pool_release(struct conn_pool *pool)
 void conn_pool_configure(struct conn_pool *pool, const struct conn_pool_config *config)
 {
 	pool->config = *config;
-	while (pool->idle > config->idle_max || (pool->idle && config->idle_ns == 0))
-		close_oldest(pool);
-	arm(pool);
+	shrink(pool, config->idle_ns ? config->idle_max : 0);
+	loop_timer_set(pool->loop, &pool->timer, pool->loop->now); // finds its new time itself
 }
 
 static bool same_key(const struct pooled *pooled, uint64_t hash, const uint8_t *key, size_t len)
@@ -248,9 +258,8 @@ static void make_room(struct conn_pool *pool, const struct pooled *pooled)
 		same++;
 	}
 	if (last && same >= pool->config.idle_per_key)
-		conn_pool_close(pool, last, STREAM_FIN);
-	if (pool->idle >= pool->config.idle_max && pool->idle)
-		close_oldest(pool);
+		close_idle(pool, last);
+	shrink(pool, pool->config.idle_max - 1);
 }
 
 void conn_pool_put(struct conn_pool *pool, struct pooled *pooled)
@@ -271,7 +280,7 @@ void conn_pool_put(struct conn_pool *pool, struct pooled *pooled)
 	stream_own(pooled->stream, pooled, idle_ready);
 	// The timer may stand for one that was taken since: it then looks and moves on.
 	if (!timer_is_set(&pool->timer))
-		arm(pool);
+		loop_timer_set(pool->loop, &pool->timer, pooled->idle_since + config->idle_ns);
 }
 
 unsigned conn_pool_drop(struct conn_pool *pool,
@@ -286,7 +295,7 @@ unsigned conn_pool_drop(struct conn_pool *pool,
 	{
 		if (match && !match(ctx, pooled))
 			continue;
-		conn_pool_close(pool, pooled, STREAM_FIN);
+		close_idle(pool, pooled);
 		dropped++;
 	}
 	return dropped;

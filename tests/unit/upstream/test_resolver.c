@@ -63,7 +63,8 @@ static void keep(struct asker *a, const struct resolver_answer *answer)
 	assert_false(a->done);
 	a->done = true;
 	a->answer = *answer;
-	memcpy(a->addresses, answer->addresses, answer->count * sizeof(a->addresses[0]));
+	if (answer->count)
+		memcpy(a->addresses, answer->addresses, answer->count * sizeof(a->addresses[0]));
 }
 
 static int ask(struct bench *b, struct asker *a, const char *name, int family);
