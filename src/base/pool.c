@@ -177,11 +177,13 @@ void pool_free(struct pool *p, void *object)
 	p->slab_idle++;
 	cds_list_del(&s->node);
 	cds_list_add_tail(&s->node, &p->partial);
-	while (p->slab_idle > 1 + p->slab_count / 8) {
-		s = cds_list_entry(p->partial.prev, struct slab, node); // the idle ones are last
-		cds_list_del(&s->node);
+	// The idle ones are last.
+	for (struct cds_list_head *last = p->partial.prev, *before;
+	     p->slab_idle > 1 + p->slab_count / 8; last = before) {
+		before = last->prev;
+		cds_list_del(last);
 		p->slab_idle--;
-		slab_free(p, s);
+		slab_free(p, cds_list_entry(last, struct slab, node));
 	}
 }
 
