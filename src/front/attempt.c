@@ -69,6 +69,20 @@ static enum close_reason decide(struct attempt *attempt, const struct host *host
 	return reason_of(&verdict);
 }
 
+// For logs and tables. An address that we connect ourselves is told by session->upstream.
+static void keep_destination(struct session *session, const struct host *host, bool by_parent)
+{
+	char text[HOST_STRLEN];
+
+	keep_text(&session->dest, NULL);
+	if (host->kind == HOST_ADDRESS && !by_parent) {
+		session->upstream = host->address;
+		return;
+	}
+	host_format(host, text);
+	keep_text(&session->dest, text);
+}
+
 enum close_reason attempt_decide(struct attempt *attempt)
 {
 	struct session *session = attempt->session;
@@ -86,11 +100,9 @@ enum close_reason attempt_decide(struct attempt *attempt)
 		parent = route->parent;
 		host = &route->targets[0].host;
 	}
-	char text[HOST_STRLEN];
-	host_format(host, text);
-	keep_text(&session->dest, text);
 	enum close_reason reason = decide(attempt, host, NULL, attempt->route_id ? NULL : &parent);
 	attempt->parent_id = parent ? parent->id : 0;
+	keep_destination(session, host, parent != NULL);
 	return reason;
 }
 

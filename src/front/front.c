@@ -60,7 +60,6 @@ void front_accept(struct front *front, uint64_t listener_id, int fd, const struc
 {
 	struct endpoint endpoint;
 	struct stream *stream;
-	const int one = 1;
 
 	if (endpoint_from_sockaddr(peer, sizeof(struct sockaddr_storage), &endpoint) < 0 ||
 	    tcp_stream_new(front->loop, fd, STREAM_OUT, &stream) < 0) {
@@ -68,7 +67,6 @@ void front_accept(struct front *front, uint64_t listener_id, int fd, const struc
 		sys_abort(fd);
 		return;
 	}
-	sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	session_open(front, listener_id, stream, &endpoint);
 }
 

@@ -158,7 +158,8 @@ static bool send_up(struct http_client *client, const struct iovec *iov, int iov
 	size_t total = 0;
 
 	if (ex->out.len == 0 && (ex->upstream->ready & STREAM_OUT))
-		n = stream_writev(ex->upstream, iov, iovcnt);
+		n = iovcnt == 1 ? stream_write(ex->upstream, iov->iov_base, iov->iov_len)
+				: stream_writev(ex->upstream, iov, iovcnt);
 	// A reset here may stand before a response that is still to be read: reading tells.
 	if (n < 0 && n != -EAGAIN)
 		n = 0;

@@ -45,16 +45,20 @@ static struct slice text_of(const char *text)
 	return text ? slice_from_string(text) : (struct slice){0};
 }
 
-// "host:port" of the session's destination taken apart again.
-static void fill_destination(const struct session *session, struct access_record *record)
+// The destination as the client named it: the session's text taken apart again, or the address.
+static void fill_destination(const struct session *session, struct access_record *record,
+			     char text[static ENDPOINT_STRLEN])
 {
 	const char *colon = session->dest ? strrchr(session->dest, ':') : NULL;
 	uint16_t port;
 
-	if (!colon || endpoint_parse_port(colon + 1, strlen(colon + 1), &port) < 0)
-		return;
-	record->host = slice_make(session->dest, (size_t)(colon - session->dest));
-	record->port = port;
+	if (colon && endpoint_parse_port(colon + 1, strlen(colon + 1), &port) == 0) {
+		record->host = slice_make(session->dest, (size_t)(colon - session->dest));
+		record->port = port;
+	} else if (endpoint_is_set(&session->upstream)) {
+		record->host = slice_make(text, endpoint_format_ip(&session->upstream, text));
+		record->port = session->upstream.port;
+	}
 }
 
 static uint64_t ns_of(uint32_t us)
@@ -62,7 +66,8 @@ static uint64_t ns_of(uint32_t us)
 	return us ? (uint64_t)us * 1000 : ACCESS_NONE;
 }
 
-static struct access_record record_of(const struct session *session, uint64_t began)
+static struct access_record record_of(const struct session *session, uint64_t began,
+				      char text[static ENDPOINT_STRLEN])
 {
 	const struct snap_listener *listener =
 		session_listener(session, front_snap(session->front));
@@ -85,7 +90,7 @@ static struct access_record record_of(const struct session *session, uint64_t be
 		.total = age,
 	};
 
-	fill_destination(session, &record);
+	fill_destination(session, &record, text);
 	return record;
 }
 
@@ -115,7 +120,8 @@ static void close_in_flight(struct session *session)
 static void log_session(struct session *session)
 {
 	const struct relay *relay = &session->relay;
-	struct access_record record = record_of(session, session->accepted);
+	char text[ENDPOINT_STRLEN];
+	struct access_record record = record_of(session, session->accepted, text);
 
 	record.bytes_up = relay_bytes(relay, RELAY_UP);
 	record.bytes_down = relay_bytes(relay, RELAY_DOWN);
@@ -153,8 +159,7 @@ void report_end(struct session *session)
 		close_in_flight(session);
 	// Of an HTTP connection each request has a line of its own, unless there was none or it became a
 	// tunnel.
-	bool by_request = session->protocol == METRIC_PROTOCOL_HTTP && session->dest;
-	if (access_wants() && !by_request)
+	if (access_wants() && !session->by_request)
 		log_session(session);
 }
 
@@ -171,11 +176,13 @@ void report_request(struct http_client *client, unsigned status, bool by_proxy,
 		     (now - began) / 1000);
 	hist_record(&metrics->http_request_duration, now - began);
 	// A tunnel's line comes when it ends.
+	session->by_request = session->protocol == METRIC_PROTOCOL_HTTP;
 	if (!access_wants() ||
 	    (client->request.method == HTTP_METHOD_CONNECT && reason == CLOSE_NONE) ||
 	    status == 101)
 		return;
-	struct access_record record = record_of(session, began);
+	char text[ENDPOINT_STRLEN];
+	struct access_record record = record_of(session, began, text);
 	record.request = client->requests;
 	record.method = http_method_name((enum http_method)client->request.method);
 	record.path = text_of(client->request.path);

@@ -239,7 +239,8 @@ void session_sendv(struct session *session, const struct iovec *iov, int iovcnt)
 	if (session->phase == SESSION_CLOSED)
 		return;
 	if (talk->out.len == 0 && (session->client->ready & STREAM_OUT))
-		n = stream_writev(session->client, iov, iovcnt);
+		n = iovcnt == 1 ? stream_write(session->client, iov->iov_base, iov->iov_len)
+				: stream_writev(session->client, iov, iovcnt);
 	if (n < 0 && n != -EAGAIN) {
 		session_close(session, CLOSE_CLIENT_RESET, true);
 		return;

@@ -19,6 +19,8 @@ int listener_socket(const struct endpoint *address, bool dual)
 	if (fd < 0)
 		return fd;
 	sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	// Accepted sockets inherit it.
+	sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	int r = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
 	if (r == 0 && address->family == AF_INET6)
 		r = sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6));
@@ -59,8 +61,10 @@ static void accept_batch(struct listener *listener, int most)
 	for (int i = 0; i < most && !listener->is_paused; i++) {
 		struct sockaddr_storage peer;
 		int fd = sys_accept(listener->watch.fd, &peer);
-		if (fd == -EAGAIN)
+		if (fd == -EAGAIN) {
+			listener->burst = i;
 			return;
+		}
 		// Errors of the connection that was about to be accepted are its own (accept(2)).
 		if (fd >= 0)
 			listener->accepted(listener, fd, (struct sockaddr *)&peer);
@@ -71,7 +75,13 @@ static void accept_batch(struct listener *listener, int most)
 
 static void listener_ready(struct loop *loop, struct watch *watch, uint32_t events)
 {
-	accept_batch(caa_container_of(watch, struct listener, watch), LISTENER_BATCH);
+	struct listener *listener = caa_container_of(watch, struct listener, watch);
+
+	// As many as came together the last time, and twice as many the next time when they all were
+	// there: this spares most of the calls that only say that nobody waits.
+	int most = listener->burst > 0 ? listener->burst : 1;
+	listener->burst = 2 * most < LISTENER_BATCH ? 2 * most : LISTENER_BATCH;
+	accept_batch(listener, most);
 }
 
 static void pause_over(struct loop *loop, struct timer *timer)

@@ -31,6 +31,7 @@ struct listener {
 	listener_accepted_fn *accepted;
 	listener_paused_fn *paused; // may be NULL
 	bool is_paused;
+	int burst; // how many to accept at the next event
 };
 
 // Makes a listening socket: SO_REUSEADDR, SO_REUSEPORT, non-blocking. `dual`: an IPv6 wildcard takes

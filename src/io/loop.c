@@ -11,7 +11,7 @@
 
 enum {
 	EVENTS = 256,
-	SILENT_PASSES = 3, // then the paced set wakes the loop itself
+	SILENT_PASSES = 3,   // then the paced set wakes the loop itself
 	GATHER = 128 * 1024, // bytes that the fastest stream should bring in a pass
 	PACE_MIN_NS = 50 * 1000,
 };
@@ -113,7 +113,12 @@ void loop_unwatch(struct loop *loop, struct watch *watch)
 	if (watch->fd < 0)
 		return;
 	sys_poll_del(pollfd_of(loop, watch), watch->fd);
-	if (watch->set == LOOP_PACED)
+	loop_forget(loop, watch);
+}
+
+void loop_forget(struct loop *loop, struct watch *watch)
+{
+	if (watch->fd >= 0 && watch->set == LOOP_PACED)
 		loop->pace.members--;
 	watch->fd = -1;
 }

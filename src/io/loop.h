@@ -57,7 +57,7 @@ struct loop_pace {
 	unsigned silent;     // passes in a row that gathered nothing
 	unsigned members;
 	uint64_t interval;          // ns between passes
-	uint64_t last, next; // times of the last pass and the next
+	uint64_t last, next;        // times of the last pass and the next
 	uint64_t gathered;          // most bytes that one stream brought in this pass
 	uint64_t brought;           // bytes that all streams brought in this pass
 	struct cds_list_head again; // tasks to run in the next pass, whatever epoll says
@@ -89,6 +89,9 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, enum loop_set set
 int loop_watch_level(struct loop *loop, struct watch *watch, int fd, watch_fn *ready);
 // Stops; to be called before the descriptor is closed. No event for it is delivered afterwards.
 void loop_unwatch(struct loop *loop, struct watch *watch);
+// The same when the descriptor is closed right after: closing takes it out of the set (epoll(7), question
+// 6), as long as nobody has a duplicate of it.
+void loop_forget(struct loop *loop, struct watch *watch);
 // Moves a watch to the other set. Readiness at that moment is reported again.
 int loop_move(struct loop *loop, struct watch *watch, enum loop_set set);
 

@@ -309,6 +309,10 @@ static bool pump_moves(struct relay *relay, enum relay_direction d)
 		if (n <= 0)
 			break;
 		brought += (uint64_t)n;
+		if (source->ready & STREAM_LAST) {
+			note_end(relay, d);
+			break;
+		}
 		note_read(relay, d, (size_t)n);
 		// A paced stream that trickles is looked at again in the next pass, which saves the
 		// read that would only say that nothing is left.

@@ -23,6 +23,8 @@ enum stream_ready {
 	STREAM_OUT = 2,   // write may take bytes
 	STREAM_END = 4,   // the peer's end (or an error) is known to be on its way: read to it
 	STREAM_ERROR = 8, // the connection has failed; what came before may still be read
+	STREAM_LAST =
+		16, // the last read brought all there was before the end: the next would give 0
 };
 
 enum stream_end {

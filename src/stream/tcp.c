@@ -78,7 +78,7 @@ static void tcp_close(struct loop *loop, struct stream *stream, enum stream_end 
 	int fd = tcp->watch.fd;
 
 	stream_own(stream, NULL, NULL);
-	loop_unwatch(loop, &tcp->watch);
+	loop_forget(loop, &tcp->watch);
 	if (how == STREAM_RST)
 		sys_abort(fd);
 	else
@@ -188,6 +188,8 @@ int tcp_stream_connected(struct stream *stream)
 		return -EINPROGRESS;
 	// A failed attempt comes with EPOLLERR and EPOLLHUP: without them there is nothing to ask.
 	if (!(stream->ready & (STREAM_END | STREAM_ERROR)))
+		return 0;
+	if (!(stream->ready & (STREAM_ERROR | STREAM_END)))
 		return 0;
 	return sys_connect_result(tcp_of(stream)->watch.fd);
 }
