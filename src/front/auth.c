@@ -109,7 +109,7 @@ static void answer(struct auth *auth, int result, bool cached)
 		tell(session, owner, verdict);
 }
 
-static void done(struct loop *loop, struct helper_job *job)
+static void hashed(struct loop *loop, struct helper_job *job)
 {
 	struct auth *auth = caa_container_of(job, struct auth, job);
 
@@ -134,7 +134,7 @@ static struct auth *auth_new(struct session *session, const char *name, size_t n
 		return NULL;
 	}
 	auth->job =
-		(struct helper_job){.run = run, .done = done, .reply_to = &front->loop->mailbox};
+		(struct helper_job){.run = run, .done = hashed, .reply_to = &front->loop->mailbox};
 	auth->session = session;
 	auth->front = front;
 	auth->rules = (struct credential_rules){
