@@ -6,12 +6,12 @@ import subprocess
 import time
 
 from .cells import METRICS
-from .peers import VIA, Instance, PeerError, free_port
+from .peers import VIA, Instance, PeerError, free_port, prepare_process
 
 
 class Measurer:
     def __init__(self, load, peers, where, rounds, scale=1.0, pin=None, log=print,
-                 idle_streams=None):
+                 idle_streams=None, priority=0):
         self.load = load
         self.peers = peers
         self.where = where
@@ -20,6 +20,7 @@ class Measurer:
         self.pin = pin  # (CPU of the proxy, CPU of the ends) or None
         self.log = log
         self.idle_streams = idle_streams
+        self.priority = priority
         self.count = 0
 
     def cell(self, cell, deadline):
@@ -55,7 +56,8 @@ class Measurer:
             raise PeerError(f"{name} is not installed")
         self.count += 1
         where = os.path.join(self.where, f"{self.count}-{name}-{mode}")
-        return Instance(peer, mode, backend, where, self.pin[0] if self.pin else None)
+        return Instance(peer, mode, backend, where, self.pin[0] if self.pin else None,
+                        self.priority)
 
     def argv(self, cell, contestant, instance, backend):
         mode = contestant.split("/")[1]
@@ -79,7 +81,9 @@ class Measurer:
         argv = self.argv(cell, contestant, instance, backend)
         try:
             done = subprocess.run([*argv, "--limit-s", str(limit)], stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, timeout=limit + 10, check=False)
+                                  stderr=subprocess.PIPE, timeout=limit + 10, check=False,
+                                  start_new_session=True,
+                                  preexec_fn=lambda: prepare_process(None, self.priority))
         except subprocess.TimeoutExpired:
             found["problems"].append(f"round {n}: no result within {limit} s")
             return

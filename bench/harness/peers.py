@@ -296,10 +296,23 @@ def all_peers(sluice_path):
     return {p.name: p for p in peers}
 
 
+def prepare_process(cpu, priority):
+    """To be called in a new session's process: pins it, and ranks its scheduling group."""
+    if cpu is not None:
+        os.sched_setaffinity(0, {cpu})
+    if priority:
+        os.setpriority(os.PRIO_PROCESS, 0, priority)
+        try:
+            with open("/proc/self/autogroup", "w", encoding="ascii") as f:
+                f.write(str(priority))
+        except OSError:
+            pass  # no such groups here: the process's own priority counts
+
+
 class Instance:
     """One running proxy in a directory of its own."""
 
-    def __init__(self, peer, mode, backend, where, cpu=None):
+    def __init__(self, peer, mode, backend, where, cpu=None, priority=0):
         self.peer = peer
         self.mode = mode
         self.port = backend if isinstance(peer, Direct) else free_port()
@@ -312,17 +325,13 @@ class Instance:
         for name, text in peer.files(mode, self.port, backend, where).items():
             with open(os.path.join(where, name), "w", encoding="ascii") as f:
                 f.write(text)
-        self._start(peer.argv(mode, self.port, backend, where), cpu)
+        self._start(peer.argv(mode, self.port, backend, where), cpu, priority)
 
-    def _start(self, argv, cpu):
-        def prepare():
-            if cpu is not None:
-                os.sched_setaffinity(0, {cpu})
-
+    def _start(self, argv, cpu, priority):
         with open(os.path.join(self.where, "output"), "wb") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out,
                                             stderr=out, cwd="/", start_new_session=True,
-                                            preexec_fn=prepare)
+                                            preexec_fn=lambda: prepare_process(cpu, priority))
         self._await_ready()
 
     def _await_ready(self):
