@@ -21,17 +21,27 @@ static json_t *encode_text(const void *from)
 	return s ? json_string(s) : json_null();
 }
 
+// The list with one more item, or NULL (and no list) for want of memory.
+static json_t *append(json_t *list, json_t *item)
+{
+	if (list && json_array_append_new(list, item) == 0)
+		return list;
+	if (!list)
+		json_decref(item);
+	json_decref(list);
+	return NULL;
+}
+
 static json_t *encode_words(const struct schema_key *key, uint32_t bits)
 {
-	json_t *list = json_array();
+	json_t *list;
 
-	for (const struct schema_word *w = key->words; w->word; w++)
-		if ((bits & w->value) && json_array_append_new(list, json_string(w->word)) < 0)
-			break;
-	if (!bits && list) {
-		json_decref(list);
+	if (!bits)
 		return json_null();
-	}
+	list = json_array();
+	for (const struct schema_word *w = key->words; w->word && list; w++)
+		if (bits & w->value)
+			list = append(list, json_string(w->word));
 	return list;
 }
 
@@ -89,9 +99,9 @@ static json_t *encode_days(uint8_t days)
 	static const char *const names[7] = {"sun", "mon", "tue", "wed", "thu", "fri", "sat"};
 	json_t *list = json_array();
 
-	for (int i = 0; i < 7; i++)
-		if ((days >> i & 1) && json_array_append_new(list, json_string(names[i])) < 0)
-			break;
+	for (int i = 0; i < 7 && list; i++)
+		if (days >> i & 1)
+			list = append(list, json_string(names[i]));
 	return list;
 }
 
@@ -129,13 +139,8 @@ static json_t *encode_list(const struct schema_key *key, const struct raw_list *
 	size_t size = key->type == SCHEMA_SECTIONS ? key->child->size : build_item_size(key);
 	json_t *json = json_array();
 
-	for (uint32_t i = 0; i < list->count && json; i++) {
-		if (json_array_append_new(json,
-					  encode_item(key, (const char *)list->items + i * size))) {
-			json_decref(json);
-			return NULL;
-		}
-	}
+	for (uint32_t i = 0; i < list->count && json; i++)
+		json = append(json, encode_item(key, (const char *)list->items + i * size));
 	return json;
 }
 
