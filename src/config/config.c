@@ -78,7 +78,9 @@ static int build(struct config_build *b, const struct config_source *source)
 		r = build_fill(b, schema_root, b->root, &b->raw);
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && r == 0; i++)
 		r = steps[i](b);
-	return r < 0 ? r : build_dump(b, &b->snap->effective);
+	if (r < 0 || b->errors->error_count)
+		return r;
+	return build_dump(b, &b->snap->effective);
 }
 
 int config_load(const struct config_source *source, struct config_errors *errors,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/units.h"
@@ -227,16 +226,18 @@ static json_t *encode_section(const struct schema_section *section, const void *
 	return json;
 }
 
+// Measured, then written in place: jansson's own growing buffer loses keys when memory runs out.
 int build_dump(struct config_build *b, const char **ret_json)
 {
+	const size_t flags = JSON_INDENT(2) | JSON_PRESERVE_ORDER;
 	json_t *json = encode_section(schema_root, &b->raw);
-	char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_PRESERVE_ORDER) : NULL;
-	const char *copy = text ? arena_text(&b->snap->arena, text, strlen(text)) : NULL;
+	size_t size = json ? json_dumpb(json, NULL, 0, flags) : 0;
+	char *text = size ? arena_alloc(&b->snap->arena, size + 1) : NULL;
+	bool ok = text && json_dumpb(json, text, size, flags) == size;
 
-	free(text);
 	json_decref(json);
-	if (!copy)
+	if (!ok)
 		return -ENOMEM;
-	*ret_json = copy;
+	*ret_json = text;
 	return 0;
 }
