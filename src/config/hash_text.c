@@ -42,7 +42,7 @@ static size_t run(struct scan *s, const char *extra)
 		char c = *s->at;
 
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      strchr(extra, c)))
+		      (c && strchr(extra, c))))
 			break;
 	}
 	return (size_t)(s->at - begin);

@@ -241,7 +241,7 @@ static void hash_texts(void **state)
 		{BCRYPT, SNAP_HASH_BCRYPT},
 		{"$y$j9T$F5Jx5fExrKuPp53xLKQ..1$tnSYvahCwPBHKZUspmcxMfb0.WiB9W.zEaKlOBL35rC",
 		 SNAP_HASH_YESCRYPT},
-		{"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68u4OTLiBF"
+		{"$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBF"
 		 "dcbYEdFCoEOfaS35inz1",
 		 SNAP_HASH_SHA512CRYPT},
 		{"$6$rounds=10000$saltstringsaltst$Monw2dmFuKPloF4/"
