@@ -56,7 +56,7 @@ int loop_init(struct loop *loop, uint64_t pace_max_ns)
 		r = loop_watch_level(loop, &loop->mail_watch, loop->mailbox.wake_fd, mail_arrived);
 	if (r >= 0) {
 		loop->pace.nested = (struct watch){.ready = paced_arrived, .fd = loop->pace.fd};
-		r = sys_poll_add(loop->pollfd, loop->pace.fd, EPOLLIN | EPOLLET,
+		r = sys_poll_add(loop->pollfd, loop->pace.fd, EPOLLIN | EPOLLONESHOT,
 				 &loop->pace.nested);
 	}
 	if (r < 0)
@@ -253,7 +253,7 @@ static void paced_pass(struct loop *loop)
 	if (pace->silent >= SILENT_PASSES && cds_list_empty(&pace->again)) {
 		// Silence: the set's own readiness wakes us. Re-adding reports what arrived since.
 		pace->ticking = false;
-		sys_poll_mod(loop->pollfd, pace->fd, EPOLLIN | EPOLLET, &pace->nested);
+		sys_poll_mod(loop->pollfd, pace->fd, EPOLLIN | EPOLLONESHOT, &pace->nested);
 		return;
 	}
 	// Measured from the pass's start, so that a long pass is not followed by a whole nap on
