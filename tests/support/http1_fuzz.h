@@ -2,16 +2,8 @@
 // What the HTTP/1.1 fuzz targets hold true of every input.
 #pragma once
 
+#include "../fuzz/fuzz_target.h"
 #include "http1_check.h"
-
-// An assertion that no build switches off.
-#define fuzz_require(condition)                                                                    \
-	do {                                                                                       \
-		if (!(condition)) {                                                                \
-			fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);    \
-			abort();                                                                   \
-		}                                                                                  \
-	} while (0)
 
 static inline size_t fuzz_cut_random(void *context, size_t left)
 {
