@@ -290,8 +290,10 @@ int http_head_max_forwards(const struct http_head *head, uint64_t *ret_count)
 	return single_number(head, HTTP_FIELD_MAX_FORWARDS, ret_count);
 }
 
-bool http_head_via_contains(const struct http_head *head, struct slice pseudonym)
+unsigned http_head_via_count(const struct http_head *head, struct slice pseudonym)
 {
+	unsigned count = 0;
+
 	for (const struct http_field *f = NULL;
 	     (f = http_head_find_after(head, HTTP_FIELD_VIA, f));) {
 		struct slice rest = f->value, member;
@@ -305,11 +307,10 @@ bool http_head_via_contains(const struct http_head *head, struct slice pseudonym
 			const char *by = p;
 			while (p < end && !http_char_is(*p, HTTP_CHAR_SPACE))
 				p++;
-			if (slice_equal_nocase(slice_make(by, (size_t)(p - by)), pseudonym))
-				return true;
+			count += slice_equal_nocase(slice_make(by, (size_t)(p - by)), pseudonym);
 		}
 	}
-	return false;
+	return count;
 }
 
 static void rebase(struct slice *s, const char *from, size_t len, const char *to)

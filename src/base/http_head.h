@@ -141,8 +141,8 @@ bool http_head_connection_lists(const struct http_head *head, struct slice name)
 int http_head_content_length(const struct http_head *head, uint64_t *ret_length);
 // Max-Forwards (RFC 9110 7.6.2). 0; -ENOENT; -EBADMSG.
 int http_head_max_forwards(const struct http_head *head, uint64_t *ret_count);
-// Whether Via already names this proxy: the request goes in a loop (RFC 9110 7.6.3).
-bool http_head_via_contains(const struct http_head *head, struct slice pseudonym);
+// How often Via names this pseudonym: a request that comes back goes in a loop (RFC 9110 7.6.3).
+unsigned http_head_via_count(const struct http_head *head, struct slice pseudonym);
 
 // The bytes [from, from + len) are now at `to`: every slice inside moves along.
 void http_head_rebase(struct http_head *head, const char *from, size_t len, const char *to);

@@ -17,16 +17,18 @@
 #include "stream/stream.h"
 #include "stream/tcp.h"
 
-int front_init(struct front *front, struct loop *loop, unsigned worker, struct front_shared *shared)
+int front_init(struct front *front, struct loop *loop, unsigned worker, struct metrics *metrics,
+	       struct front_shared *shared)
 {
-	*front = (struct front){.loop = loop, .worker = worker, .shared = shared};
+	*front = (struct front){
+		.loop = loop, .worker = worker, .metrics = metrics, .shared = shared};
 	const struct snap *snap = front_snap(front);
 	CDS_INIT_LIST_HEAD(&front->sessions);
 	pool_init(&front->sessions_pool, "session", sizeof(struct session), 0);
 	front->scratch = malloc(FRONT_SCRATCH);
 	if (!front->scratch)
 		return -ENOMEM;
-	int r = relay_env_init(&front->relay, loop, worker, snap->relay.pipe_size_bytes,
+	int r = relay_env_init(&front->relay, loop, worker, metrics, snap->relay.pipe_size_bytes,
 			       snap->relay.splice);
 	front->relay.moved = report_moved;
 	front->relay.shifted = report_shifted;

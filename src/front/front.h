@@ -54,7 +54,7 @@ struct front {
 };
 
 // The contexts it points to are the caller's and outlive it. -ENOMEM.
-int front_init(struct front *front, struct loop *loop, unsigned worker,
+int front_init(struct front *front, struct loop *loop, unsigned worker, struct metrics *metrics,
 	       struct front_shared *shared);
 // Closes every session.
 void front_release(struct front *front);

@@ -14,6 +14,9 @@
 #include "proto/http1/writer.h"
 #include "snap/snap.h"
 
+// Proxies of one pseudonym may stand in a chain; so many of them are one that meets itself.
+enum { LOOP_ROUNDS = 5 };
+
 enum { CREDENTIALS_MAX = 1024, VALUE_MAX = ENDPOINT_STRLEN + 64 };
 
 // Fields that we add to a request. The texts live here until the head is written.
@@ -84,6 +87,8 @@ ssize_t http_forward_request(struct http_client *client)
 	int r = http1_framing_forward(&request->framing, true, HTTP_VERSION_1_1, &ex->request_out);
 	if (r < 0)
 		return -EINVAL;
+	if (http_head_via_count(&request->head, slice_from_string(snap->http.via)) >= LOOP_ROUNDS)
+		return -EDEADLK;
 	add_forwarded(&additions, &request->head, snap->http.forwarded, session);
 	if (ex->by_parent)
 		r = add_credentials(&additions, snap_parent_by_id(snap, ex->attempt.parent_id));

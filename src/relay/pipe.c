@@ -6,10 +6,11 @@
 #include <stdlib.h>
 
 #include "io/sys.h"
+#include "obs/metrics.h"
 
-void pipe_pool_init(struct pipe_pool *pool, uint32_t size)
+void pipe_pool_init(struct pipe_pool *pool, uint32_t size, struct metrics *metrics)
 {
-	*pool = (struct pipe_pool){.size = size};
+	*pool = (struct pipe_pool){.size = size, .metrics = metrics};
 }
 
 static void pipe_close(struct pipe_pool *pool, struct pipe *pipe)
@@ -39,22 +40,26 @@ struct pipe *pipe_take(struct pipe_pool *pool)
 	if (pipe) {
 		pool->idle = pipe->next;
 		pool->idle_count--;
+		metric_gauge_add(&pool->metrics->pipes_idle, -1);
+		metric_gauge_add(&pool->metrics->pipes_used, 1);
 		return pipe;
 	}
 	pipe = malloc(sizeof(*pipe));
 	if (!pipe || sys_pipe(fds, pool->size, &size) < 0) {
 		free(pipe);
-		pool->refused++;
+		metric_inc(&pool->metrics->pipes_failed);
 		return NULL;
 	}
 	*pipe = (struct pipe){.out = fds[0], .in = fds[1], .size = (uint32_t)size};
-	pool->created++;
+	metric_inc(&pool->metrics->pipes_created);
 	pool->live++;
+	metric_gauge_add(&pool->metrics->pipes_used, 1);
 	return pipe;
 }
 
 void pipe_give(struct pipe_pool *pool, struct pipe *pipe)
 {
+	metric_gauge_add(&pool->metrics->pipes_used, -1);
 	if (pipe->held || pool->idle_count >= PIPE_POOL_IDLE_MAX) {
 		pipe_close(pool, pipe);
 		return;
@@ -62,4 +67,5 @@ void pipe_give(struct pipe_pool *pool, struct pipe *pipe)
 	pipe->next = pool->idle;
 	pool->idle = pipe;
 	pool->idle_count++;
+	metric_gauge_add(&pool->metrics->pipes_idle, 1);
 }

@@ -10,6 +10,8 @@
 
 enum { PIPE_POOL_IDLE_MAX = 16 };
 
+struct metrics;
+
 struct pipe {
 	int in, out;   // write end, read end
 	uint32_t size; // bytes it holds at best
@@ -19,12 +21,13 @@ struct pipe {
 
 struct pipe_pool {
 	struct pipe *idle;
+	struct metrics *metrics;
 	unsigned idle_count, live; // live: idle or taken
 	uint32_t size;             // asked for new pipes
-	uint64_t created, refused; // refused: no descriptor or memory
 };
 
-void pipe_pool_init(struct pipe_pool *pool, uint32_t size);
+// `metrics`: the worker's.
+void pipe_pool_init(struct pipe_pool *pool, uint32_t size, struct metrics *metrics);
 // Closes the idle ones; the taken ones must have been given back.
 void pipe_pool_release(struct pipe_pool *pool);
 // NULL when descriptors or memory are out: the caller copies instead.

@@ -9,6 +9,7 @@
 
 #include "io/loop.h"
 #include "io/sys.h"
+#include "obs/metrics.h"
 #include "policy/account.h"
 #include "stream/stream.h"
 
@@ -20,14 +21,15 @@ enum {
 	GRANT_MAX = 16 * 1024, // and for no more than this
 };
 
-int relay_env_init(struct relay_env *env, struct loop *loop, unsigned worker, uint32_t pipe_size,
-		   bool splice)
+int relay_env_init(struct relay_env *env, struct loop *loop, unsigned worker,
+		   struct metrics *metrics, uint32_t pipe_size, bool splice)
 {
-	*env = (struct relay_env){.loop = loop, .worker = worker, .splice = splice};
+	*env = (struct relay_env){
+		.loop = loop, .worker = worker, .metrics = metrics, .splice = splice};
 	env->chunk = malloc(RELAY_CHUNK);
 	if (!env->chunk)
 		return -ENOMEM;
-	pipe_pool_init(&env->pipes, pipe_size);
+	pipe_pool_init(&env->pipes, pipe_size, metrics);
 	return 0;
 }
 
@@ -36,6 +38,11 @@ void relay_env_release(struct relay_env *env)
 	pipe_pool_release(&env->pipes);
 	free(env->chunk);
 	env->chunk = NULL;
+}
+
+static unsigned direction_label(enum relay_direction d)
+{
+	return d == RELAY_UP ? METRIC_DIRECTION_UP : METRIC_DIRECTION_DOWN;
 }
 
 static struct stream *source_of(struct relay *relay, enum relay_direction d)
@@ -81,6 +88,7 @@ static void set_paced(struct relay *relay, bool paced)
 	if (relay->paced == paced || !loop->pace_max_ns)
 		return;
 	relay->paced = paced;
+	metric_gauge_add(&relay->env->metrics->relays_paced, paced ? 1 : -1);
 	if (!paced)
 		loop_task_cancel(&relay->task);
 	for (int side = 0; side < 2; side++)
@@ -309,6 +317,8 @@ static bool pump_moves(struct relay *relay, enum relay_direction d)
 		if (n <= 0)
 			break;
 		brought += (uint64_t)n;
+		if (holds(dir))
+			metric_inc(&relay->env->metrics->relay_blocked[direction_label(d)]);
 		if (source->ready & STREAM_LAST) {
 			note_end(relay, d);
 			break;
@@ -544,6 +554,8 @@ void relay_close(struct relay *relay, enum close_reason reason, bool reset)
 	if (!relay->open)
 		return;
 	relay->open = false;
+	if (relay->paced)
+		metric_gauge_add(&relay->env->metrics->relays_paced, -1);
 	loop_timer_cancel(loop, &relay->timer);
 	loop_task_cancel(&relay->task);
 	if (relay->limits) {

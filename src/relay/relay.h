@@ -24,6 +24,7 @@
 #include "relay/pipe.h"
 
 struct account;
+struct metrics;
 struct relay;
 struct stream;
 
@@ -41,6 +42,7 @@ enum relay_mover { RELAY_COPY, RELAY_SPLICE, RELAY_MOVERS };
 struct relay_env {
 	struct loop *loop;
 	unsigned worker; // number, for per-worker counters
+	struct metrics *metrics;
 	struct pipe_pool pipes;
 	uint8_t *chunk; // RELAY_CHUNK bytes
 	bool splice;    // false: always copy
@@ -51,8 +53,8 @@ struct relay_env {
 	void (*shifted)(struct relay *relay, enum relay_direction direction);
 };
 
-int relay_env_init(struct relay_env *env, struct loop *loop, unsigned worker, uint32_t pipe_size,
-		   bool splice);
+int relay_env_init(struct relay_env *env, struct loop *loop, unsigned worker,
+		   struct metrics *metrics, uint32_t pipe_size, bool splice);
 void relay_env_release(struct relay_env *env);
 
 // Rate limits; only a relay that has some carries this.

@@ -27,8 +27,21 @@ struct worker_listener {
 	struct deferred deferred;
 };
 
+static struct worker *worker_of(struct loop *loop)
+{
+	return caa_container_of(loop, struct worker, loop);
+}
+
+// The turn is over: its length is what a client that came meanwhile has waited.
 static void offline(struct loop *loop)
 {
+	struct metrics *metrics = worker_of(loop)->metrics;
+	uint64_t busy = sys_now() - loop->now;
+
+	metric_inc(&metrics->loop_turns);
+	metric_add(&metrics->loop_busy, busy);
+	hist_record(&metrics->loop_turn, busy);
+	metric_gauge_set(&metrics->timers, loop->timers.count);
 	urcu_qsbr_thread_offline();
 }
 
@@ -73,7 +86,6 @@ static int init_contexts(struct worker *worker, const struct snap *snap)
 		return r;
 	front->dialer = &worker->dialer;
 	front->pool = &worker->pool;
-	front->metrics = worker->metrics;
 	front->flight = worker->flight;
 	return 0;
 }
@@ -90,7 +102,7 @@ int worker_init(struct worker *worker, unsigned number, int cpu, struct front_sh
 	int r = loop_init(&worker->loop, snap->relay.coalesce_ns);
 	if (r < 0)
 		return r;
-	r = front_init(&worker->front, &worker->loop, number, shared);
+	r = front_init(&worker->front, &worker->loop, number, worker->metrics, shared);
 	if (r < 0)
 		return r;
 	return init_contexts(worker, snap);
@@ -197,11 +209,6 @@ struct worker_mail {
 	pthread_cond_t *over;
 	bool *is_over;
 };
-
-static struct worker *worker_of(struct loop *loop)
-{
-	return caa_container_of(loop, struct worker, loop);
-}
 
 static int post(struct worker *worker, mail_fn *deliver, const struct worker_mail *content)
 {
