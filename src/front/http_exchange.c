@@ -555,6 +555,25 @@ static void upstream_event(struct loop *loop, struct stream *stream)
  * The beginning: a connection, and the request's head on it.
  */
 
+// The request's head could not be written for the next hop.
+static void unsent(struct http_client *client, ssize_t error)
+{
+	switch (error) {
+	case -ELOOP:
+		http_answer(client, 200, CLOSE_NONE,
+			    "Max-Forwards has come to its end at this proxy.");
+		break;
+	case -EDEADLK:
+		http_refuse(client, CLOSE_LOOP_DETECTED);
+		break;
+	case -ENOBUFS:
+		http_answer(client, 431, CLOSE_HTTP_TOO_LARGE, NULL);
+		break;
+	default:
+		http_answer(client, 400, CLOSE_HTTP_MALFORMED, NULL);
+	}
+}
+
 static void begin_sending(struct http_client *client)
 {
 	struct http_exchange *ex = client->exchange;
@@ -569,13 +588,7 @@ static void begin_sending(struct http_client *client)
 	if (iov.iov_len == 0) {
 		ssize_t n = http_forward_request(client);
 		if (n < 0) {
-			http_answer(client,
-				    n == -ELOOP     ? 200
-				    : n == -ENOBUFS ? 431
-						    : 400,
-				    n == -ELOOP ? CLOSE_NONE : CLOSE_HTTP_MALFORMED,
-				    n == -ELOOP ? "Max-Forwards has come to its end at this proxy."
-						: NULL);
+			unsent(client, n);
 			return;
 		}
 		iov = (struct iovec){.iov_base = session->front->scratch, .iov_len = (size_t)n};

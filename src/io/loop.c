@@ -125,7 +125,7 @@ void loop_forget(struct loop *loop, struct watch *watch)
 
 int loop_move(struct loop *loop, struct watch *watch, enum loop_set set)
 {
-	if (watch->fd < 0 || watch->set == set || !loop->pace_max_ns)
+	if (watch->fd < 0 || watch->set == set || (set == LOOP_PACED && !loop->pace_max_ns))
 		return 0;
 	int to = set == LOOP_PACED ? loop->pace.fd : loop->pollfd;
 	int r = sys_poll_add(to, watch->fd, WATCHED, watch);

@@ -85,7 +85,7 @@ static void set_paced(struct relay *relay, bool paced)
 {
 	struct loop *loop = relay->env->loop;
 
-	if (relay->paced == paced || !loop->pace_max_ns)
+	if (relay->paced == paced || (paced && !loop->pace_max_ns))
 		return;
 	relay->paced = paced;
 	metric_gauge_add(&relay->env->metrics->relays_paced, paced ? 1 : -1);
