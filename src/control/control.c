@@ -106,6 +106,11 @@ static int init_workers(struct control *control)
 	return 0;
 }
 
+static bool user_exists(uint64_t user_id, void *ctx)
+{
+	return snap_user_by_id(ctx, user_id) != NULL;
+}
+
 static void publish(struct control *control, struct snap *snap)
 {
 	struct snap *old = control->snap;
@@ -119,6 +124,8 @@ static void publish(struct control *control, struct snap *snap)
 	if (!old)
 		return;
 	urcu_qsbr_synchronize_rcu();
+	// No worker sees the old users any more; their accounts may go when the last session ends.
+	accounts_remove_users(control->shared.accounts, user_exists, snap);
 	snap_free(old);
 }
 

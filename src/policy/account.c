@@ -412,6 +412,18 @@ void account_revoke(struct account *a)
 	atomic_fetch_add_explicit(&a->generation_atomic, 1, memory_order_release);
 }
 
+// Under the shard's lock.
+static void shard_remove(struct shard *s, struct account *a)
+{
+	if (a->removed_shared)
+		return;
+	account_revoke(a);
+	a->removed_shared = true;
+	// At the end of the swept, a little out of order: it goes later.
+	if (!atomic_load(&a->ref_atomic))
+		cds_list_move(&a->idle_node_shared, s->idle_shared.prev);
+}
+
 static int accounts_revoke(struct accounts *t, uint64_t user_id, bool remove)
 {
 	struct account_key key = user_key(user_id);
@@ -419,15 +431,10 @@ static int accounts_revoke(struct accounts *t, uint64_t user_id, bool remove)
 	struct shard *s = shard_of(t, hash);
 	pthread_mutex_lock(&s->lock);
 	struct account *a = shard_find(t, s, &key, hash);
-	if (a) {
+	if (a && remove)
+		shard_remove(s, a);
+	else if (a)
 		account_revoke(a);
-		if (remove && !a->removed_shared) {
-			a->removed_shared = true;
-			if (!atomic_load(&a->ref_atomic)) // at the end, a little out of order: it
-							  // goes later
-				cds_list_move(&a->idle_node_shared, s->idle_shared.prev);
-		}
-	}
 	pthread_mutex_unlock(&s->lock);
 	return a ? 0 : -ENOENT;
 }
@@ -440,6 +447,28 @@ int accounts_revoke_user(struct accounts *t, uint64_t user_id)
 int accounts_remove_user(struct accounts *t, uint64_t user_id)
 {
 	return accounts_revoke(t, user_id, true);
+}
+
+size_t accounts_remove_users(struct accounts *t, bool (*exists)(uint64_t user_id, void *ctx),
+			     void *ctx)
+{
+	size_t removed = 0;
+	for (int i = 0; i < SHARDS; i++) {
+		struct shard *s = &t->shards[i];
+		pthread_mutex_lock(&s->lock);
+		for (size_t c = 0; c <= t->chain_mask; c++) {
+			struct account *a;
+			cds_hlist_for_each_entry_2(a, &s->chains_shared[c], node_shared)
+			{
+				if (a->key.kind != ACCOUNT_USER || exists(a->key.id, ctx))
+					continue;
+				shard_remove(s, a);
+				removed++;
+			}
+		}
+		pthread_mutex_unlock(&s->lock);
+	}
+	return removed;
 }
 
 int accounts_each(struct accounts *t, int (*visit)(struct account *a, void *ctx), void *ctx)

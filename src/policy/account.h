@@ -147,6 +147,10 @@ int accounts_revoke_user(struct accounts *t, uint64_t user_id);
 // For a user that was taken out of the configuration: revokes, and lets accounts_sweep drop the
 // account when idle. Coming back (account_get_user) undoes the latter. 0 or -ENOENT.
 int accounts_remove_user(struct accounts *t, uint64_t user_id);
+// After a reload: does so for every account of a user whom `exists` denies; returns how many there are.
+// exists runs under a shard's lock and must not call the table.
+size_t accounts_remove_users(struct accounts *t, bool (*exists)(uint64_t user_id, void *ctx),
+			     void *ctx);
 
 // Drops accounts of addresses and removed users that nobody held for idle_ns and whose buckets are
 // full again, looking at no more than `budget` of them; returns how many. Idle accounts of other

@@ -54,8 +54,10 @@ uint64_t bucket_take_upto(struct bucket *b, uint64_t rate, uint64_t burst, uint6
 		int64_t cost = cost_of(want, rate);
 		uint64_t granted = want;
 		if (cost > room) {
-			// Half a unit of tolerance: what cost_of rounded up must fit again.
-			granted = (uint64_t)(((double)room + 0.5) * (double)rate / UNITS_PER_S);
+			// Half a unit of tolerance: what cost_of rounded up must fit again. And a
+			// grain for the division, lest who waited for n be granted n - 1.
+			granted = (uint64_t)(((double)room + 0.5) * (double)rate / UNITS_PER_S +
+					     1e-6);
 			if (granted > want)
 				granted = want;
 			if (!granted)

@@ -221,6 +221,37 @@ static void removed_user_may_return(void **state)
 	accounts_free(t);
 }
 
+static bool odd_exists(uint64_t user_id, void *ctx)
+{
+	++*(unsigned *)ctx;
+	return user_id & 1;
+}
+
+static void users_gone_by_a_reload(void **state)
+{
+	struct accounts *t = table(100, 1);
+	struct account *a[20];
+	unsigned asked = 0;
+	for (unsigned i = 0; i < 20; i++)
+		a[i] = account_get_user(t, i, 0);
+	struct account *addr = get(t, "192.0.2.1", 0);
+	for (int i = 10; i < 20; i++)
+		account_unref(a[i], 0); // half of them idle
+	assert_int_equal(accounts_remove_users(t, odd_exists, &asked), 10);
+	assert_int_equal(asked, 20);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(account_generation(a[i]), i % 2 ? 0 : 1);
+	assert_int_equal(accounts_remove_users(t, odd_exists, &asked), 10);
+	assert_int_equal(account_generation(a[0]), 1); // once
+	assert_int_equal(accounts_sweep(t, 61 * SECOND, 100), 5);
+	for (int i = 0; i < 10; i++)
+		account_unref(a[i], 61 * SECOND);
+	assert_int_equal(accounts_sweep(t, 200 * SECOND, 100), 5);
+	account_unref(addr, 0);
+	assert_int_equal(count(t), 11);
+	accounts_free(t);
+}
+
 static int count_visit(struct account *a, void *ctx)
 {
 	unsigned *left = ctx;
@@ -379,6 +410,7 @@ int main(void)
 		cmocka_unit_test(claims_cover_both),
 		cmocka_unit_test(idle_addresses_go),
 		cmocka_unit_test(removed_user_may_return),
+		cmocka_unit_test(users_gone_by_a_reload),
 		cmocka_unit_test(full_table_keeps_the_held),
 		cmocka_unit_test(no_memory),
 		cmocka_unit_test(many_threads),

@@ -94,6 +94,30 @@ static void takes_what_is_there(void **state)
 	assert_int_equal(bucket_wait(&b, 10, 0, 5, SECOND), SECOND / 10);
 }
 
+// Who waits for n, alone, is granted n, to the byte.
+static void wait_is_enough(void **state)
+{
+	struct rng r;
+	rng_init(&r, 21);
+	for (int i = 0; i < 200000; i++) {
+		struct bucket b;
+		uint64_t rate = 1 + (rng_next(&r) >> (30 + rng_below(&r, 33)));
+		uint64_t burst = 1 + (rng_next(&r) >> (34 + rng_below(&r, 29)));
+		uint64_t n = 1 + rng_below(&r, burst), now = rng_next(&r) >> 20;
+		if (burst / rate > 86000)
+			continue; // longer than a day: a bucket takes no longer
+		bucket_init(&b, now);
+		bucket_take_upto(&b, rate, burst, 1 + rng_below(&r, burst), now);
+		bucket_take_upto(&b, rate, burst, burst, now);
+		uint64_t wait = bucket_wait(&b, rate, burst, n, now);
+		uint64_t got = bucket_take_upto(&b, rate, burst, burst, now + wait);
+		if (got < n || got > n + rate / 1000000000 + 1)
+			fail_msg("rate %llu burst %llu: waited for %llu, got %llu",
+				 (unsigned long long)rate, (unsigned long long)burst,
+				 (unsigned long long)n, (unsigned long long)got);
+	}
+}
+
 static void refund_gives_back(void **state)
 {
 	struct bucket b;
@@ -296,6 +320,7 @@ int main(void)
 		cmocka_unit_test(exact_at_every_rate),
 		cmocka_unit_test(exact_for_small_takes),
 		cmocka_unit_test(refund_gives_back),
+		cmocka_unit_test(wait_is_enough),
 		cmocka_unit_test(late_clock_gets_less),
 		cmocka_unit_test(rate_changes_on_the_way),
 		cmocka_unit_test(forgets_after_long_idle),
