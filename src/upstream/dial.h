@@ -12,7 +12,9 @@
 //   for 50 ms (RFC 8305, 3). Addresses alternate between the families, IPv6 first; one is started
 //   each 250 ms, or at once when the last one failed; the first that connects wins, the others are
 //   closed (RFC 8305, 4 and 5). `permit` is asked for every address right before it is connected.
-// - A list of targets is taken in rotation. The next target comes in as soon as all addresses of
+//   The addresses of one family are taken in rotation, those that failed in the last ten seconds
+//   last (dial_memory.h); where IPv6 has no way out, IPv4 goes first (RFC 6724, rule 1).
+// - A list of targets is taken in rotation, targets that failed lately last. The next target comes in as soon as all addresses of
 //   the ones before failed, or after DIAL_TARGET_DELAY_NS without a connection.
 // - With a parent, the parent is resolved and connected in the same way, but without `permit`: it
 // is
@@ -29,6 +31,7 @@
 #include "base/slice.h"
 #include "obs/close_reason.h"
 #include "snap/route.h"
+#include "upstream/dial_memory.h"
 
 struct dial;
 struct host;
@@ -50,6 +53,8 @@ struct dialer {
 	struct metrics *metrics;   // NULL: nothing is counted
 	uint32_t live;
 	uint16_t turns[256]; // rotation of target lists, by a hash of the list
+	uint32_t answers;    // rotation of the addresses of a name
+	struct dial_memory memory;
 };
 
 // What became of a dial. Valid only during the call of `done`.

@@ -17,6 +17,7 @@
 #include "upstream/resolver.h"
 
 enum { RACE_FAMILY_MAX = DIAL_ADDRESSES_MAX / 2 };
+_Static_assert(DIAL_TARGETS_MAX <= 64, "race.taken_set has a bit for each");
 
 enum dial_phase {
 	DIAL_RESOLVING,
@@ -45,6 +46,7 @@ struct race {
 	uint16_t count;
 	uint16_t first;            // where the rotation starts
 	uint16_t taken;            // hosts brought in so far
+	uint64_t taken_set;        // which ones: bit i is hosts[i]
 	uint16_t current;          // index of the one last brought in
 	bool last_was_v6;          // of the last attempt: the other family is next
 	bool permit;               // ask before connecting

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The race of a dial: hosts are resolved, their addresses connected side by side, the first one
 // wins (Happy Eyeballs, RFC 8305).
+#include <assert.h>
 #include <errno.h>
 #include <urcu/compiler.h>
 
@@ -44,9 +45,38 @@ static void count_pending(struct dial *dial, int change)
 		metric_gauge_add(&metrics->connects_pending, change);
 }
 
-static uint16_t index_of(const struct race *race, uint16_t nth)
+static uint64_t now_of(const struct dial *dial)
 {
-	return (uint16_t)((race->first + nth) % race->count);
+	return dial->dialer->loop->now;
+}
+
+static bool avoids(const struct dial *dial, const struct endpoint *address)
+{
+	return dial_memory_avoids(&dial->dialer->memory, address, now_of(dial));
+}
+
+// The next host in rotation; those that failed lately when no other is left.
+static uint16_t take_host(struct dial *dial)
+{
+	struct race *race = &dial->race;
+	uint16_t taken = UINT16_MAX;
+
+	for (unsigned i = 0; i < race->count; i++) {
+		uint16_t host = (uint16_t)((race->first + i) % race->count);
+		if (race->taken_set >> host & 1)
+			continue;
+		bool avoided = race->count > 1 &&
+			       dial_memory_avoids_host(&dial->dialer->memory, &race->hosts[host],
+						       now_of(dial));
+		if (!avoided || taken == UINT16_MAX)
+			taken = host;
+		if (!avoided)
+			break;
+	}
+	assert(taken < race->count); // the caller knows that one is left
+	race->taken_set |= 1ULL << (taken & 63);
+	race->taken++;
+	return taken;
 }
 
 static bool resolving(const struct race *race)
@@ -68,20 +98,32 @@ static void add_address(struct dial *dial, const struct endpoint *address)
 		family->addresses[family->count++] = *address;
 }
 
+static void add_addresses(struct dial *dial, const struct resolver_answer *answer)
+{
+	const struct race *race = &dial->race;
+	// A cached answer would send everybody to its first address.
+	unsigned first = answer->count > 1 ? dial->dialer->answers++ % answer->count : 0;
+
+	for (int avoided = 0; avoided < 2; avoided++)
+		for (unsigned i = 0; i < answer->count; i++) {
+			struct endpoint address = answer->addresses[(first + i) % answer->count];
+			address.port = race->hosts[race->current].port;
+			if (avoids(dial, &address) == avoided)
+				add_address(dial, &address);
+		}
+}
+
 static void take_answer(struct dial *dial, const struct resolver_answer *answer)
 {
 	struct race *race = &dial->race;
-	uint64_t now = dial->dialer->loop->now;
+	uint64_t now = now_of(dial);
 
-	for (unsigned i = 0; i < answer->count; i++) {
-		struct endpoint address = answer->addresses[i];
-		address.port = race->hosts[race->current].port;
-		add_address(dial, &address);
-	}
+	add_addresses(dial, answer);
 	if (answer->count && !dial->resolved)
 		dial->resolved = now;
 	// RFC 8305, 3: an answer for IPv4 gives the one for IPv6 a little more time.
-	if (answer->family == AF_INET && race->v6.wait.entry)
+	if (answer->family == AF_INET && race->v6.wait.entry &&
+	    !dial_memory_avoids_ipv6(&dial->dialer->memory, now))
 		race->gate = now + DIAL_RESOLUTION_DELAY_NS;
 	if (answer->family == AF_INET6)
 		race->gate = 0;
@@ -131,9 +173,9 @@ static void ask(struct dial *dial, const struct host *host, int family)
 static void begin_host(struct dial *dial)
 {
 	struct race *race = &dial->race;
-	uint64_t now = dial->dialer->loop->now;
+	uint64_t now = now_of(dial);
 
-	race->current = index_of(race, race->taken++);
+	race->current = take_host(dial);
 	race->v4.count = race->v4.next = race->v6.count = race->v6.next = 0;
 	race->gate = 0;
 	race->last_was_v6 = false;
@@ -151,11 +193,23 @@ static void begin_host(struct dial *dial)
 		race->gate = 0;
 }
 
-// The next address to try: the families alternate, IPv6 first.
-static const struct endpoint *next_address(struct race *race)
+static bool prefers_v6(const struct dial *dial)
 {
-	bool have4 = race->v4.next < race->v4.count, have6 = race->v6.next < race->v6.count;
-	bool v6 = have6 && (!race->last_was_v6 || !have4);
+	const struct race *race = &dial->race;
+	const struct race_family *v4 = &race->v4, *v6 = &race->v6;
+
+	if (v4->next == v4->count || v6->next == v6->count)
+		return v6->next < v6->count;
+	bool avoids4 = avoids(dial, &v4->addresses[v4->next]);
+	bool avoids6 = avoids(dial, &v6->addresses[v6->next]);
+	return avoids4 == avoids6 ? !race->last_was_v6 : avoids4;
+}
+
+// The next address to try: the families alternate, IPv6 first, unless one has failed lately.
+static const struct endpoint *next_address(struct dial *dial)
+{
+	struct race *race = &dial->race;
+	bool v6 = prefers_v6(dial);
 	struct race_family *family = v6 ? &race->v6 : &race->v4;
 
 	race->last_was_v6 = v6;
@@ -169,8 +223,22 @@ static void release_attempt(struct dial *dial, struct dial_attempt *attempt)
 	count_pending(dial, -1);
 }
 
+static void remember_failure(struct dial *dial, const struct endpoint *to, uint16_t index,
+			     int error)
+{
+	struct dial_memory *memory = &dial->dialer->memory;
+	const struct host *host = &dial->race.hosts[index];
+
+	dial_memory_failed(memory, to, error, now_of(dial));
+	if (host->kind == HOST_NAME && dial->race.count > 1)
+		dial_memory_host_failed(memory, host, now_of(dial));
+}
+
 static void abandon(struct dial *dial, struct dial_attempt *attempt, enum metric_connect result)
 {
+	if (now_of(dial) >= attempt->started + DIAL_ATTEMPT_DELAY_NS ||
+	    result == METRIC_CONNECT_TIMEOUT)
+		remember_failure(dial, &attempt->to, attempt->host, -ETIMEDOUT);
 	stream_close(dial->dialer->loop, attempt->stream, STREAM_RST);
 	release_attempt(dial, attempt);
 	count_connect(dial, result);
@@ -183,6 +251,7 @@ static void connect_failed(struct dial *dial, const struct endpoint *to, uint16_
 	dial->peer = *to;
 	if (!dial->parent_id)
 		dial->target = host;
+	remember_failure(dial, to, host, error);
 	dial_failed(dial, reason, error);
 	count_connect(dial, metric_of(reason));
 }
@@ -195,9 +264,11 @@ static void won(struct dial *dial, struct dial_attempt *attempt)
 	dial->peer = attempt->to;
 	if (!dial->parent_id)
 		dial->target = attempt->host;
+	dial_memory_reached(&dial->dialer->memory, &attempt->to, &dial->race.hosts[attempt->host],
+			    now_of(dial));
 	count_connect(dial, METRIC_CONNECT_OK);
 	if (metrics)
-		hist_record(&metrics->connect_duration, dial->dialer->loop->now - attempt->started);
+		hist_record(&metrics->connect_duration, now_of(dial) - attempt->started);
 	release_attempt(dial, attempt);
 	stream_own(stream, NULL, NULL);
 	race_end(dial);
@@ -290,7 +361,7 @@ static void divert(struct dial *dial, const struct endpoint *to, const struct sn
 static bool start_attempts(struct dial *dial)
 {
 	struct race *race = &dial->race;
-	uint64_t now = dial->dialer->loop->now;
+	uint64_t now = now_of(dial);
 
 	while (has_address(race) && race->in_flight < DIAL_ATTEMPTS_MAX) {
 		const struct snap_parent *parent;
@@ -298,7 +369,7 @@ static bool start_attempts(struct dial *dial)
 			break;
 		if (race->gate > now && race->v6.next == race->v6.count)
 			break;
-		const struct endpoint to = *next_address(race);
+		const struct endpoint to = *next_address(dial);
 		if (!permitted(dial, &to, &parent))
 			continue;
 		if (parent) {
@@ -341,7 +412,7 @@ static void arm(struct dial *dial)
 static void step(struct dial *dial)
 {
 	struct race *race = &dial->race;
-	uint64_t now = dial->dialer->loop->now;
+	uint64_t now = now_of(dial);
 
 	for (;;) {
 		if (!start_attempts(dial))
@@ -368,6 +439,7 @@ void race_begin(struct dial *dial, const struct host *hosts, uint16_t count, uin
 	race->count = count;
 	race->first = first;
 	race->taken = 0;
+	race->taken_set = 0;
 	race->permit = permit;
 	dial->phase = DIAL_RESOLVING;
 	step(dial);
@@ -395,7 +467,7 @@ void race_end(struct dial *dial)
 void race_timer(struct dial *dial)
 {
 	struct race *race = &dial->race;
-	uint64_t now = dial->dialer->loop->now;
+	uint64_t now = now_of(dial);
 
 	if (now >= dial->connect_deadline) {
 		for (unsigned i = 0; i < DIAL_ATTEMPTS_MAX; i++)

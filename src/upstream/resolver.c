@@ -307,10 +307,9 @@ static void settle(struct resolver_entry *entry, enum resolver_status status,
 	entry->expires = entry->serve_until = now + life;
 }
 
-void resolver_answered(struct resolver_entry *query, enum resolver_status status,
+void resolver_answered(struct resolver_entry *entry, enum resolver_status status,
 		       const struct endpoint *addresses, unsigned count, uint64_t ttl_ns)
 {
-	struct resolver_entry *entry = query;
 	struct resolver *resolver = entry->resolver;
 	struct endpoint place[RESOLVER_ADDRESSES_MAX];
 	struct resolver_answer answer;

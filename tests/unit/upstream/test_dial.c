@@ -294,6 +294,51 @@ static void test_permit_each(void **state)
 	bench_close(&b);
 }
 
+// The addresses of a name take turns; one that failed is tried last until it is reached again.
+static void test_rotation(void **state)
+{
+	static const struct script_row rows[] = {
+		{.name = "many.test",
+		 .family = AF_INET,
+		 .ips = {"127.0.0.2", "127.0.0.3"},
+		 .ttl_ns = 3600000 * MS},
+	};
+	struct bench b;
+	struct caller c = {0};
+	struct endpoint two = ep("127.0.0.2:0");
+	int fd2 = net_listen(&two, 16), seen[2] = {0};
+	struct endpoint three = two;
+	three.ip[3] = 3;
+	int fd3 = net_listen(&three, 16);
+	struct host host = host_with_port("many.test", two.port);
+
+	bench_open(&b, ROWS(rows));
+	for (int i = 0; i < 6; i++) {
+		dial_to(&b, &c, &host);
+		wait_done(&b, &c);
+		assert_int_equal(c.reason, CLOSE_NONE);
+		seen[c.peer.ip[3] - 2]++;
+		drop(&b, &c);
+	}
+	assert_int_equal(seen[0], 3);
+	close(fd3);
+	unsigned attempts = 0;
+	for (int i = 0; i < 6; i++) {
+		dial_to(&b, &c, &host);
+		wait_done(&b, &c);
+		assert_true(endpoint_equal(&c.peer, &two));
+		attempts += c.attempts;
+		drop(&b, &c);
+	}
+	assert_int_equal(attempts, 7);
+	fd3 = net_listen(&three, 16);
+	b.loop.now = sys_now() + DIAL_MEMORY_NS;
+	assert_false(dial_memory_avoids(&b.dialer.memory, &three, b.loop.now));
+	close(fd2);
+	close(fd3);
+	bench_close(&b);
+}
+
 static const struct script_row both[] = {
 	{.name = "both.test", .family = AF_INET, .ips = {"127.0.0.1"}},
 	{.name = "both.test", .family = AF_INET6, .ips = {"::1"}},
@@ -361,6 +406,14 @@ static void test_fall_back(void **state)
 	assert_int_equal(c.attempts, 2);
 	assert_in_range(c.at - begin, 0, 200 * MS);
 	drop(&b, &c);
+
+	// What has failed just now goes last.
+	dial_to(&b, &c, &host);
+	wait_done(&b, &c);
+	assert_true(endpoint_equal(&c.peer, &v4));
+	assert_int_equal(c.attempts, 1);
+	drop(&b, &c);
+	memset(&b.dialer.memory, 0, sizeof(b.dialer.memory));
 
 	listen(fd6, 0);
 	struct sockaddr_storage sa;
@@ -438,6 +491,16 @@ static void test_targets(void **state)
 		drop(&b, &c);
 	}
 	assert_in_range(sys_now() - begin, 1000 * MS, 2000 * MS);
+	// Once it is known to hang, it is tried last.
+	begin = sys_now();
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(dial_start(&b.dialer, &request, &c.dial), 0);
+		wait_done(&b, &c);
+		assert_true(endpoint_equal(&c.peer, &a));
+		assert_int_equal(c.attempts, 1);
+		drop(&b, &c);
+	}
+	assert_in_range(sys_now() - begin, 0, 500 * MS);
 	net_close(fds, 4);
 	close(fda);
 	bench_close(&b);
@@ -560,6 +623,38 @@ static void test_failing_allocations(void **state)
 	close(fd);
 }
 
+static void test_memory(void **state)
+{
+	static struct dial_memory memory;
+	struct endpoint v4 = ep("192.0.2.1:80"), v6 = ep("[2001:db8::1]:80"),
+			other = ep("[2001:db8::2]:80"), local = ep("[::1]:80");
+	struct host name = host_of("one.test:80");
+	uint64_t now = 1000 * MS;
+
+	assert_false(dial_memory_avoids(&memory, &v4, now));
+	dial_memory_failed(&memory, &v4, -ECONNREFUSED, now);
+	assert_true(dial_memory_avoids(&memory, &v4, now));
+	v4.port = 81;
+	assert_false(dial_memory_avoids(&memory, &v4, now));
+	// What we lack ourselves is not the place's fault.
+	dial_memory_failed(&memory, &v4, -EMFILE, now);
+	assert_false(dial_memory_avoids(&memory, &v4, now));
+	v4.port = 80;
+	dial_memory_reached(&memory, &v4, &name, now);
+	assert_false(dial_memory_avoids(&memory, &v4, now));
+	dial_memory_host_failed(&memory, &name, now);
+	assert_true(dial_memory_avoids_host(&memory, &name, now));
+	assert_false(dial_memory_avoids_host(&memory, &name, now + DIAL_MEMORY_NS));
+	// No IPv6 at all, but for the loopback's.
+	dial_memory_failed(&memory, &local, -EADDRNOTAVAIL, now);
+	assert_false(dial_memory_avoids_ipv6(&memory, now));
+	dial_memory_failed(&memory, &v6, -ENETUNREACH, now);
+	assert_true(dial_memory_avoids_ipv6(&memory, now));
+	assert_true(dial_memory_avoids(&memory, &other, now));
+	dial_memory_reached(&memory, &v6, &name, now);
+	assert_false(dial_memory_avoids(&memory, &other, now));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -574,12 +669,14 @@ int main(void)
 		cmocka_unit_test(test_name),
 		cmocka_unit_test(test_name_failures),
 		cmocka_unit_test(test_permit_each),
+		cmocka_unit_test(test_rotation),
 		cmocka_unit_test(test_families),
 		cmocka_unit_test(test_fall_back),
 		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_target_names),
 		cmocka_unit_test(test_cancel),
 		cmocka_unit_test(test_bad_requests),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_failing_allocations),
 	};
 
