@@ -4,6 +4,7 @@
 
 struct snap;
 
-// After everything that needs root is open, before the workers' threads start (they inherit it). A
+// After everything that needs root is open, before the workers' threads start (they inherit it; the
+// threads that run already are taken along). A
 // process that is not root keeps its user. Failures are logged; a negative errno.
 int sandbox_enter(const struct snap *snap);
