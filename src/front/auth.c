@@ -151,17 +151,17 @@ static struct auth *auth_new(struct session *session, const char *name, size_t n
 }
 
 struct auth *auth_begin(struct session *session, const char *name, size_t name_len,
-			const char *password, size_t password_len, auth_fn *done, void *owner)
+			const char *password, size_t password_len, auth_fn *tell, void *owner)
 {
 	struct front *front = session->front;
 	struct auth *auth = auth_new(session, name, name_len, password, password_len);
 	uint64_t retry;
 
 	if (!auth) {
-		done(session, owner, count(session, METRIC_AUTH_ERROR, CLOSE_NO_MEMORY));
+		tell(session, owner, count(session, METRIC_AUTH_ERROR, CLOSE_NO_MEMORY));
 		return NULL;
 	}
-	auth->done = done;
+	auth->done = tell;
 	auth->owner = owner;
 	int r = credential_begin(auth->credential, &auth->rules, front->loop->now, &retry);
 	if (r != -EINPROGRESS) {
@@ -175,7 +175,7 @@ struct auth *auth_begin(struct session *session, const char *name, size_t name_l
 	if (r < 0) {
 		credential_end(auth->credential, &auth->rules, front->loop->now);
 		auth_free(auth);
-		done(session, owner, count(session, METRIC_AUTH_BUSY, CLOSE_HELPER_BUSY));
+		tell(session, owner, count(session, METRIC_AUTH_BUSY, CLOSE_HELPER_BUSY));
 		return NULL;
 	}
 	return auth;

@@ -14,11 +14,11 @@ struct session;
 // CLOSE_HELPER_BUSY, CLOSE_USER_LIMIT, CLOSE_RATE_LIMITED, CLOSE_NO_MEMORY.
 typedef void auth_fn(struct session *session, void *owner, enum close_reason verdict);
 
-// Answers by `done`: at once when the cache knows, else when a helper has hashed. Returns the pending
-// check, or NULL when it has answered already. Name and password are copied before `done` is called
+// Answers by `tell`: at once when the cache knows, else when a helper has hashed. Returns the pending
+// check, or NULL when it has answered already. Name and password are copied before `tell` is called
 // and the copies wiped; the caller wipes its own.
 struct auth *auth_begin(struct session *session, const char *name, size_t name_len,
-			const char *password, size_t password_len, auth_fn *done, void *owner);
+			const char *password, size_t password_len, auth_fn *tell, void *owner);
 // No answer will come. NULL is fine.
 void auth_cancel(struct auth *auth);
 // Whether anybody could log in on the session's listener.

@@ -219,6 +219,6 @@ void log_stats_read(struct log_stats *ret);
 typedef void log_sink_fn(void *ctx, enum log_output output, const char *line, size_t len);
 // Gives wall time (unix nanoseconds) and monotonic time.
 typedef void log_clock_fn(void *ctx, int64_t *ret_wall, uint64_t *ret_now);
-void log_set_sink(log_sink_fn *fn, log_clock_fn *clock, void *ctx);
+void log_set_sink(log_sink_fn *sink, log_clock_fn *clock, void *ctx);
 // The format of an output as log_start would set it; for tests with a sink.
 void log_set_format(enum log_output output, enum log_format format);

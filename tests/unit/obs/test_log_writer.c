@@ -269,7 +269,12 @@ static void a_stuck_output_blocks_nobody(void **state)
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	assert_true(end.tv_sec - begin.tv_sec < 10);
 
-	// Once somebody reads, everything kept comes, and the loss is told.
+	// Once somebody reads, everything kept comes, and the loss is told: perhaps in two parts, when
+	// the writer was not stuck yet at the first.
+	char want[64];
+	snprintf(want, sizeof want, " lost_in_all=%llu\n",
+		 (unsigned long long)(after.dropped[LOG_OUTPUT_MAIN] +
+				      after.dropped[LOG_OUTPUT_ACCESS]));
 	char *text = malloc(4 << 20);
 	size_t len = 0;
 	bool told = false;
@@ -278,13 +283,11 @@ static void a_stuck_output_blocks_nobody(void **state)
 		assert_true(n > 0);
 		len += (size_t)n;
 		text[len] = '\0';
-		told = strstr(text, "lines were lost") && text[len - 1] == '\n';
+		told = strstr(text, want) && text[len - 1] == '\n';
 	}
 	assert_int_equal(count(text, "main: filling"), 20000 - lost);
 	assert_int_equal(count(text, "an error"), 1);
-	char want[64];
-	snprintf(want, sizeof want, " lost=%llu ", (unsigned long long)lost);
-	assert_int_equal(count(text, want), 1);
+	assert_true(told);
 	free(text);
 	log_stop(WAIT_MS);
 	close(fds[0]);

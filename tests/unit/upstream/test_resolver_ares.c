@@ -441,13 +441,16 @@ static void test_many(void **state)
 	struct bench b;
 
 	bench_open(&b);
+	// Not the tries that are too short on a busy machine are tested here.
+	b.config.try_ns = 2 * SECOND;
+	assert_int_equal(resolver_configure(b.resolver, &b.config), 0);
 	for (int i = 0; i < N; i++) {
 		char name[32];
 		snprintf(name, sizeof(name), "%s.n%d.test", i & 1 ? "good" : "absent", i);
 		start(&b, &a[i], name, AF_INET);
 	}
 	for (int i = 0; i < N; i++) {
-		net_run(&b.loop, &a[i].done, 3000);
+		net_run(&b.loop, &a[i].done, 10000);
 		assert_true(a[i].done);
 		assert_int_equal(a[i].status, i & 1 ? RESOLVER_OK : RESOLVER_NOT_FOUND);
 	}
