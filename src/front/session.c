@@ -23,7 +23,7 @@ enum {
 	LINGER_BYTES = 256 * 1024, // and what it may still send meanwhile
 };
 
-const char *session_phase_name(enum session_phase phase)
+const char *session_phase_name(unsigned phase)
 {
 	static const char *const names[SESSION_PHASES] = {
 		[SESSION_SILENT] = "silent", [SESSION_DETECT] = "detect",

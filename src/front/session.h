@@ -83,7 +83,7 @@ struct session {
 	bool by_request;                    // the access log has a line for each of its requests
 };
 
-const char *session_phase_name(enum session_phase phase);
+const char *session_phase_name(unsigned phase);
 // What this snapshot says of the session's listener; NULL when it is gone.
 const struct snap_listener *session_listener(const struct session *session,
 					     const struct snap *snap);
