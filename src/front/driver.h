@@ -26,6 +26,8 @@ struct driver {
 	void (*event)(struct session *session);
 	// The time set by session_deadline has come; NULL: the session's own admission deadline holds.
 	void (*timeout)(struct session *session);
+	// The proxy drains: ends the session if it is idle, else lets it finish; may be NULL.
+	void (*drain)(struct session *session);
 	// Frees session->driver_state and cancels what it has under way. Called once.
 	void (*release)(struct session *session);
 };

@@ -8,6 +8,7 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "base/addr.h"
+#include "front/driver.h"
 #include "front/report.h"
 #include "front/revalidate.h"
 #include "front/session.h"
@@ -35,7 +36,7 @@ int front_init(struct front *front, struct loop *loop, unsigned worker, struct m
 	return r;
 }
 
-void front_release(struct front *front)
+void front_close_all(struct front *front)
 {
 	while (!cds_list_empty(&front->sessions)) {
 		struct session *session =
@@ -43,6 +44,11 @@ void front_release(struct front *front)
 		session_close(session, CLOSE_SHUTDOWN, true);
 	}
 	loop_turn(front->loop, 0); // the deferred frees
+}
+
+void front_release(struct front *front)
+{
+	front_close_all(front);
 	relay_env_release(&front->relay);
 	pool_release(&front->sessions_pool);
 	free(front->scratch);
@@ -76,7 +82,11 @@ void front_drain(struct front *front)
 {
 	struct session *session, *next;
 
-	cds_list_for_each_entry_safe(session, next, &front->sessions,
-				     node) if (session->phase == SESSION_SILENT)
-		session_close(session, CLOSE_DRAINED, false);
+	cds_list_for_each_entry_safe(session, next, &front->sessions, node)
+	{
+		if (session->phase == SESSION_SILENT)
+			session_close(session, CLOSE_DRAINED, false);
+		else if (session->driver && session->driver->drain)
+			session->driver->drain(session);
+	}
 }

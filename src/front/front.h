@@ -56,7 +56,9 @@ struct front {
 // The contexts it points to are the caller's and outlive it. -ENOMEM.
 int front_init(struct front *front, struct loop *loop, unsigned worker, struct metrics *metrics,
 	       struct front_shared *shared);
-// Closes every session.
+// Closes every session. On the worker's own thread when it has one: sessions belong to it.
+void front_close_all(struct front *front);
+// What is left is closed too.
 void front_release(struct front *front);
 
 // The snapshot in force. Valid until the end of the loop's turn.

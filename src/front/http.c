@@ -63,7 +63,8 @@ static void http_release(struct session *session)
 {
 	struct http_client *client = session->driver_state;
 
-	if (client->exchange && client->exchange->status)
+	// An exchange that ends with its session, answered or not. A tunnel's line is the session's.
+	if (client->exchange && !session->talk->tunnel)
 		http_report(client, client->exchange->status, false,
 			    (enum close_reason)session->reason);
 	auth_cancel(client->auth);
@@ -345,6 +346,7 @@ void http_next(struct http_client *client)
 		session_finish(session, CLOSE_DONE);
 		return;
 	}
+	session_set_protocol(session, METRIC_PROTOCOL_HTTP); // after a CONNECT that was refused
 	begin_request(client);
 	client->wait_from = front->loop->now;
 	session_deadline(session, front->loop->now + front_snap(front)->timeouts.http_keepalive_ns);
@@ -377,6 +379,15 @@ static void http_timeout(struct session *session)
 	}
 }
 
+// Between two requests, or before the first byte of the only one.
+static void http_drain(struct session *session)
+{
+	struct http_client *client = session->driver_state;
+
+	if (!client->busy && !http1_parser_began(&client->request.parser))
+		session_close(session, CLOSE_DRAINED, false);
+}
+
 const struct driver driver_http = {
 	.name = "http",
 	.protocol = METRIC_PROTOCOL_HTTP,
@@ -385,5 +396,6 @@ const struct driver driver_http = {
 	.drained = http_moved,
 	.event = http_moved,
 	.timeout = http_timeout,
+	.drain = http_drain,
 	.release = http_release,
 };

@@ -94,6 +94,6 @@ void http_exchange_cancel(struct http_client *client);
 
 // The exchange is over and everything was said: the next request, or the end.
 void http_next(struct http_client *client);
-// Microseconds and counts of one request to metrics and access log.
+// Microseconds and counts of one request to metrics and access log. Status 0: it ended unanswered.
 void http_report(struct http_client *client, unsigned status, bool by_proxy,
 		 enum close_reason reason);

@@ -160,8 +160,9 @@ void http_report(struct http_client *client, unsigned status, bool by_proxy,
 	unsigned denial = metric_denial_of(reason);
 
 	metric_inc(&metrics->http_requests[method_label(client->request.method)]);
-	metric_inc(&metrics->http_responses[class][by_proxy ? METRIC_SOURCE_PROXY
-							    : METRIC_SOURCE_UPSTREAM]);
+	if (status)
+		metric_inc(&metrics->http_responses[class][by_proxy ? METRIC_SOURCE_PROXY
+								    : METRIC_SOURCE_UPSTREAM]);
 	// A connection that goes on counts its refusals here; one that ends is counted at its close.
 	if (by_proxy && client->request.keep_alive && denial != METRIC_DENIAL_COUNT)
 		metric_inc(&metrics->requests_denied[denial]);

@@ -172,14 +172,14 @@ void report_request(struct http_client *client, unsigned status, bool by_proxy,
 	uint64_t began = client->request.began ? client->request.began : now;
 	struct http_exchange *ex = client->exchange;
 
-	report_event(session, by_proxy ? EVENT_REPLIED : EVENT_RESPONSE, status,
-		     (now - began) / 1000);
+	if (status)
+		report_event(session, by_proxy ? EVENT_REPLIED : EVENT_RESPONSE, status,
+			     (now - began) / 1000);
 	hist_record(&metrics->http_request_duration, now - began);
 	// A tunnel's line comes when it ends.
-	session->by_request = session->protocol == METRIC_PROTOCOL_HTTP;
-	if (!access_wants() ||
-	    (client->request.method == HTTP_METHOD_CONNECT && reason == CLOSE_NONE) ||
-	    status == 101)
+	session->by_request = status != 101 && (client->request.method != HTTP_METHOD_CONNECT ||
+						reason != CLOSE_NONE);
+	if (!access_wants() || !session->by_request)
 		return;
 	char text[ENDPOINT_STRLEN];
 	struct access_record record = record_of(session, began, text);
@@ -187,7 +187,7 @@ void report_request(struct http_client *client, unsigned status, bool by_proxy,
 	record.method = http_method_name((enum http_method)client->request.method);
 	record.path = text_of(client->request.path);
 	record.status = status;
-	record.has_status = true;
+	record.has_status = status != 0;
 	record.reason = reason == CLOSE_NONE ? CLOSE_DONE : reason;
 	if (ex) {
 		record.bytes_up = ex->bytes_up;

@@ -127,6 +127,28 @@ void worker_release(struct worker *worker)
 	flight_free(worker->flight);
 }
 
+static void listener_free(struct loop *loop, struct deferred *deferred)
+{
+	free(caa_container_of(deferred, struct worker_listener, deferred));
+}
+
+static void close_listeners(struct worker *worker, uint64_t id, bool all)
+{
+	struct worker_listener *listener, *next;
+
+	cds_list_for_each_entry_safe(listener, next, &worker->listeners, node)
+	{
+		if (!all && listener->id != id)
+			continue;
+		if (listener->listener.is_paused)
+			metric_gauge_add(&worker->metrics->listeners_paused, -1);
+		listener_release(&listener->listener);
+		cds_list_del(&listener->node);
+		metric_gauge_add(&worker->metrics->listeners, -1);
+		loop_defer(&worker->loop, &listener->deferred, listener_free);
+	}
+}
+
 static void bind_to_cpu(int cpu)
 {
 	cpu_set_t set;
@@ -153,6 +175,8 @@ static void *worker_main(void *arg)
 	worker->loop.before_wait = offline;
 	worker->loop.after_wait = online;
 	loop_run(&worker->loop);
+	close_listeners(worker, 0, true);
+	front_close_all(&worker->front);
 	worker->loop.before_wait = worker->loop.after_wait = NULL;
 	urcu_qsbr_unregister_thread();
 	return NULL;
@@ -238,28 +262,6 @@ static void listen_delivered(struct loop *loop, struct mail *base)
 		metric_gauge_add(&worker->metrics->listeners, 1);
 	}
 	free(mail);
-}
-
-static void listener_free(struct loop *loop, struct deferred *deferred)
-{
-	free(caa_container_of(deferred, struct worker_listener, deferred));
-}
-
-static void close_listeners(struct worker *worker, uint64_t id, bool all)
-{
-	struct worker_listener *listener, *next;
-
-	cds_list_for_each_entry_safe(listener, next, &worker->listeners, node)
-	{
-		if (!all && listener->id != id)
-			continue;
-		if (listener->listener.is_paused)
-			metric_gauge_add(&worker->metrics->listeners_paused, -1);
-		listener_release(&listener->listener);
-		cds_list_del(&listener->node);
-		metric_gauge_add(&worker->metrics->listeners, -1);
-		loop_defer(&worker->loop, &listener->deferred, listener_free);
-	}
 }
 
 static void unlisten_delivered(struct loop *loop, struct mail *base)

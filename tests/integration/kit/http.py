@@ -282,7 +282,9 @@ class Origin(Server):
         length, sent, size = int(argument), 0, 1
         stream.sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
                             b"Trailer: X-Sum, X-Sent\r\n\r\n")
-        while sent < length and request.method != "HEAD":
+        if request.method == "HEAD":
+            return
+        while sent < length:
             size = min(size * 3, 70000, length - sent)
             stream.sock.sendall(b"%x;name=\"va;lue\"\r\n" % size + pattern(size, sent) + CRLF)
             sent += size
