@@ -3,7 +3,7 @@
 "use strict";
 
 const KEEP = 300; // seconds of history
-const history = { up: [], down: [], live: [] };
+const past = { up: [], down: [], live: [] };
 let before = null;
 
 const byId = (id) => document.getElementById(id);
@@ -108,13 +108,13 @@ function totals(now) {
     byId("rate-up").textContent = bits(upRate);
     byId("rate-down").textContent = bits(downRate);
     byId("rate-new").textContent = ((now.accepted - before.accepted) / seconds).toFixed(0);
-    push(history.up, upRate);
-    push(history.down, downRate);
+    push(past.up, upRate);
+    push(past.down, downRate);
   }
-  push(history.live, now.live);
-  chart("chart-up", history.up, "peak-up", bits);
-  chart("chart-down", history.down, "peak-down", bits);
-  chart("chart-live", history.live, "peak-live", (n) => n.toLocaleString("en"));
+  push(past.live, now.live);
+  chart("chart-up", past.up, "peak-up", bits);
+  chart("chart-down", past.down, "peak-down", bits);
+  chart("chart-live", past.live, "peak-live", (n) => n.toLocaleString("en"));
   fill("protocols", Object.entries(now.protocols).filter(([, p]) => p.live || p.seen || p.up || p.down)
     .map(([name, p]) => [name, p.live, p.seen, figure(bytes(p.up)), figure(bytes(p.down)),
       figure(bits(rate(name, "up"))), figure(bits(rate(name, "down")))]));
@@ -125,7 +125,7 @@ function totals(now) {
 const moved = (d) => d ? d.copied + d.spliced : 0;
 const destination = (c) => c.destination ?? c.upstream ?? "";
 
-function top(connections, key) {
+function largest(connections, key) {
   const groups = new Map();
   for (const c of connections) {
     const name = key(c);
@@ -141,8 +141,8 @@ function top(connections, key) {
 
 function tables(live, ended) {
   const list = live.connections;
-  fill("users", top(list, (c) => c.user), [0]);
-  fill("destinations", top(list, destination), [0]);
+  fill("users", largest(list, (c) => c.user), [0]);
+  fill("destinations", largest(list, destination), [0]);
   byId("sampled").textContent = live.matched > list.length
     ? `Users and destinations are of the ${list.length} largest of ${live.matched} connections.` : "";
   fill("connections", list.slice(0, 20).map((c) => [c.id, c.protocol, c.client, c.user, destination(c),
