@@ -12,7 +12,7 @@ ARGS ?=
 export TOOLS_JOBS := $(JOBS)
 
 .NOTPARALLEL:
-.PHONY: all everything help deps deps-tests deps-bench run test check bench fuzz sim format install clean
+.PHONY: all everything help deps deps-tests deps-bench run test check bench fuzz sim reference format install clean
 
 all: $(BUILD)/build.ninja ## build the programs into build/
 	@ninja -C $(BUILD) -j $(JOBS) programs
@@ -45,6 +45,9 @@ fuzz: deps-tests ## fuzz one parser: make fuzz TARGET=<name> TIME=<seconds>
 
 sim: deps-tests everything ## more fault schedules on the simulated network: make sim SEEDS=<n>
 	@TOOLS_SIM_SEEDS=$(SEEDS) scripts/run-tests --build $(BUILD) --suites sim --timeout-multiplier 0
+
+reference: deps-tests everything ## write the reference in doc/configuration.md anew from the schema
+	@$(BUILD)/tests/unit/config/reference_doc --write doc/configuration.md
 
 format: ## format the C files
 	@scripts/format
