@@ -46,6 +46,7 @@ static enum close_reason decide(struct attempt *attempt, const struct host *host
 	const struct snap *snap = front_snap(session->front);
 	const struct snap_listener *listener = session_listener(session, snap);
 	struct acl_verdict verdict;
+	struct endpoint local;
 
 	if (!listener)
 		return CLOSE_LISTENER_REMOVED;
@@ -61,6 +62,10 @@ static enum close_reason decide(struct attempt *attempt, const struct host *host
 	};
 	if (session->user_id && !query.user)
 		return CLOSE_REVOKED;
+	// An admin listener on all addresses answers where the client found us, too.
+	if (snap->admin.enabled && endpoint_is_unspecified(&snap->admin.address) &&
+	    session->client && session->client->ops->local(session->client, &local) == 0)
+		query.local = &local;
 	acl_decide(snap, &query, &verdict);
 	if (verdict.rule)
 		keep_text(&session->rule, verdict.rule->name);
@@ -110,7 +115,7 @@ enum close_reason attempt_permit(struct attempt *attempt, const struct endpoint 
 {
 	struct host host = attempt->host;
 
-	if (host.kind == HOST_NONE)
+	if (host.kind == HOST_NONE && address)
 		host = host_from_endpoint(address);
 	return decide(attempt, &host, address, NULL);
 }
@@ -137,6 +142,7 @@ static void dialed(struct loop *loop, void *owner, const struct dial_result *res
 	struct session *session = attempt->session;
 
 	session->upstream = result->peer;
+	session->by_parent = result->parent_id != 0;
 	session->resolve_us = us(result->resolve_ns);
 	session->connect_us = us(result->connect_ns);
 	attempt->done(attempt, result);

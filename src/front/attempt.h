@@ -39,7 +39,8 @@ struct attempt {
 
 // CLOSE_NONE: go on; else why not. Sets the session's dest, rule and route for the log.
 enum close_reason attempt_decide(struct attempt *attempt);
-// The same question for an address about to be used (a pooled connection, a datagram's destination).
+// The same question for an address about to be used (a pooled connection, a datagram's destination);
+// NULL: for attempt->host, which a parent connects.
 enum close_reason attempt_permit(struct attempt *attempt, const struct endpoint *address);
 // CLOSE_NONE: done will be called. Else CLOSE_NO_MEMORY, CLOSE_NO_ROUTE.
 enum close_reason attempt_dial(struct attempt *attempt);

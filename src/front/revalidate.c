@@ -30,6 +30,9 @@ static bool still_allowed(struct session *session, const struct snap *snap)
 	    host_parse(session->dest, __builtin_strlen(session->dest), 0, &attempt.host) < 0)
 		attempt.host = (struct host){0};
 	attempt.route_id = session->fixed_target;
+	// What a parent connects is known by its name only; the parent's own address says nothing.
+	if (session->by_parent)
+		return attempt_permit(&attempt, NULL) == CLOSE_NONE;
 	if (!endpoint_is_set(&session->upstream))
 		return true;
 	return attempt_permit(&attempt, &session->upstream) == CLOSE_NONE;

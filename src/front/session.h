@@ -80,6 +80,7 @@ struct session {
 	uint8_t reason;                     // enum close_reason, when closed
 	bool user_counted, address_counted; // account_conn_admit was granted
 	bool fixed_target;                  // the destination came from a route
+	bool by_parent;                     // `upstream` is a parent, which connects `dest`
 	bool by_request;                    // the access log has a line for each of its requests
 };
 

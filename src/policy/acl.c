@@ -35,6 +35,8 @@ const char *acl_cause_name(enum acl_cause cause)
 		return "rule";
 	case ACL_BY_DEFAULT:
 		return "default";
+	case ACL_BY_LISTENER:
+		return "listener";
 	case ACL_BY_LOCAL:
 		return "local";
 	case ACL_BY_ADMIN:
@@ -215,6 +217,29 @@ static bool is_localhost(const struct host *host)
 	       (host->name_len == n || host->name[host->name_len - n - 1] == '.');
 }
 
+static void decide_by_rules(const struct snap *snap, const struct acl_query *query,
+			    const struct target *t, struct acl_verdict *v)
+{
+	for (uint32_t i = 0; i < snap->rule_count; i++) {
+		const struct snap_rule *rule = &snap->rules[i];
+		enum match m = rule_match(snap, rule, query, t);
+
+		if (m == MATCH_NO ||
+		    (t->guarded && rule->action == SNAP_ALLOW && !lifts_guard(rule, t)))
+			continue;
+		v->result = m == MATCH_UNKNOWN           ? ACL_NEEDS_ADDRESS
+			    : rule->action == SNAP_ALLOW ? ACL_ALLOW
+							 : ACL_DENY;
+		v->cause = ACL_BY_RULE;
+		v->rule = rule;
+		return;
+	}
+	if (t->guarded)
+		v->cause = ACL_BY_LOCAL;
+	else if (default_action(query) == SNAP_ALLOW)
+		v->result = ACL_ALLOW;
+}
+
 void acl_decide(const struct snap *snap, const struct acl_query *query,
 		struct acl_verdict *ret_verdict)
 {
@@ -222,29 +247,12 @@ void acl_decide(const struct snap *snap, const struct acl_query *query,
 	struct target t;
 
 	target_init(&t, query);
-	if (is_admin(snap, query, &t)) {
+	if (!query->fixed_target && !query->listener->forward)
+		v.cause = ACL_BY_LISTENER;
+	else if (is_admin(snap, query, &t))
 		v.cause = ACL_BY_ADMIN;
-		*ret_verdict = v;
-		return;
-	}
-	for (uint32_t i = 0; i < snap->rule_count; i++) {
-		const struct snap_rule *rule = &snap->rules[i];
-		enum match m = rule_match(snap, rule, query, &t);
-
-		if (m == MATCH_NO ||
-		    (t.guarded && rule->action == SNAP_ALLOW && !lifts_guard(rule, &t)))
-			continue;
-		v.result = m == MATCH_UNKNOWN           ? ACL_NEEDS_ADDRESS
-			   : rule->action == SNAP_ALLOW ? ACL_ALLOW
-							: ACL_DENY;
-		v.cause = ACL_BY_RULE;
-		v.rule = rule;
-		break;
-	}
-	if (!v.rule && t.guarded)
-		v.cause = ACL_BY_LOCAL;
-	else if (!v.rule && default_action(query) == SNAP_ALLOW)
-		v.result = ACL_ALLOW;
+	else
+		decide_by_rules(snap, query, &t, &v);
 	if (v.result == ACL_ALLOW && !t.address && !query->fixed_target &&
 	    !query->listener->allow_local && is_localhost(query->host))
 		v.result = ACL_NEEDS_ADDRESS;

@@ -63,6 +63,7 @@ enum acl_result {
 enum acl_cause {
 	ACL_BY_RULE,    // verdict.rule
 	ACL_BY_DEFAULT, // acl_default
+	ACL_BY_LISTENER, // the listener takes no forward requests (forward: false)
 	ACL_BY_LOCAL,   // the guard of local addresses
 	ACL_BY_ADMIN,   // the guard of the admin address
 };
@@ -77,5 +78,5 @@ struct acl_verdict {
 void acl_decide(const struct snap *snap, const struct acl_query *query,
 		struct acl_verdict *ret_verdict);
 
-// "rule", "default", "local", "admin": bounded, fit for a metric label.
+// "rule", "default", "listener", "local", "admin": bounded, fit for a metric label.
 const char *acl_cause_name(enum acl_cause cause);

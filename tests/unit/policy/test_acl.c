@@ -339,6 +339,18 @@ static void parents(void **state)
 	snap_free(s);
 }
 
+static void a_listener_for_routes_alone(void **state)
+{
+	struct snap *s = config_text_snap(
+		"listeners: [{name: l, address: ':1', protocols: [http, tls], forward: false}]\n"
+		"routes: [{to: ['t:1']}]\n"
+		"acl: [{action: allow}]\n");
+
+	SAYS(s, "deny listener", .host = "example.com:443");
+	SAYS(s, "allow rule-1", .host = "t:1", .fixed = true, .protocol = SNAP_PROTO_TLS);
+	snap_free(s);
+}
+
 static void first_match_wins(void **state)
 {
 	struct snap *s =
@@ -402,6 +414,7 @@ int main(void)
 		cmocka_unit_test(the_other_conditions),
 		cmocka_unit_test(destination_not_known_yet),
 		cmocka_unit_test(parents),
+		cmocka_unit_test(a_listener_for_routes_alone),
 		cmocka_unit_test(first_match_wins),
 		cmocka_unit_test(fast_enough),
 	};
