@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/http_syntax.h"
 #include "config/build.h"
 #include "config/errors.h"
 #include "config/node.h"
@@ -246,5 +247,11 @@ int build_settings(struct config_build *b)
 	if (r == 0 && s->http.max_line_bytes > s->http.max_head_bytes)
 		r = node_error(compile_at(node_get(b->root, "http"), "max_line"), b->errors,
 			       "more than http.max_head; make it smaller, or max_head larger");
+	if (r == 0 && *s->http.via &&
+	    !http_is_token((struct slice){s->http.via, strlen(s->http.via)}))
+		r = node_error(
+			compile_at(node_get(b->root, "http"), "via"), b->errors,
+			"expected a token, letters, digits and -._~!#$%%&'*+^`|, or \"\" for "
+			"no Via field");
 	return r < 0 ? r : build_admin(b);
 }

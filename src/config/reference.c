@@ -18,23 +18,76 @@ static void write_range(FILE *out, const struct schema_key *k)
 {
 	char low[UNITS_TEXT], high[UNITS_TEXT];
 
-	if (k->max >= UINT32_MAX - 1 && !k->min)
-		return;
 	switch (k->type) {
 	case SCHEMA_INT:
-		fprintf(out, ", %llu to %llu", (unsigned long long)(k->words ? 1 : k->min),
-			(unsigned long long)k->max);
+		snprintf(low, sizeof(low), "%llu", (unsigned long long)(k->words ? 1 : k->min));
+		snprintf(high, sizeof(high), "%llu", (unsigned long long)k->max);
 		break;
 	case SCHEMA_DURATION:
-		fprintf(out, ", %s to %s", units_format_duration(k->min, low),
-			units_format_duration(k->max, high));
+		units_format_duration(k->min, low);
+		units_format_duration(k->max, high);
 		break;
 	case SCHEMA_SIZE:
-		fprintf(out, ", %s to %s", units_format_size(k->min, low),
-			units_format_size(k->max, high));
+		units_format_size(k->min, low);
+		units_format_size(k->max, high);
 		break;
 	default:
-		break;
+		return;
+	}
+	if (k->type == SCHEMA_INT && k->max >= UINT32_MAX - 1)
+		return;
+	if (k->min)
+		fprintf(out, ", %s to %s", low, high);
+	else
+		fprintf(out, ", at most %s", high);
+}
+
+// A short name of what an item is; the page says elsewhere how each is written.
+static const char *short_form(enum schema_type type)
+{
+	switch (type) {
+	case SCHEMA_DURATION:
+		return "duration";
+	case SCHEMA_SIZE:
+		return "size";
+	case SCHEMA_RATE:
+		return "rate";
+	case SCHEMA_NAME:
+	case SCHEMA_NAMES:
+		return "name";
+	case SCHEMA_USER_NAME:
+	case SCHEMA_USER_NAMES:
+		return "user name";
+	case SCHEMA_PATH:
+	case SCHEMA_PATHS:
+		return "path";
+	case SCHEMA_LISTEN:
+		return "address:port";
+	case SCHEMA_TARGET:
+	case SCHEMA_TARGETS:
+		return "host:port";
+	case SCHEMA_SERVERS:
+		return "address or address:port";
+	case SCHEMA_CIDRS:
+		return "block of addresses";
+	case SCHEMA_PORTS:
+		return "port or range";
+	case SCHEMA_DOMAINS:
+		return "domain";
+	case SCHEMA_HOST_NAMES:
+		return "host name";
+	case SCHEMA_DAYS:
+		return "weekday or range";
+	case SCHEMA_TIME:
+		return "`\"HH:MM\"`";
+	case SCHEMA_ZONE:
+		return "time zone";
+	case SCHEMA_HASH:
+		return "hash";
+	case SCHEMA_SECRET:
+		return "secret text";
+	default:
+		return schema_form(type);
 	}
 }
 
@@ -53,21 +106,12 @@ static void write_type(FILE *out, const struct schema_key *k)
 		fputs("mapping of module names to ", out);
 		write_words(out, k->words);
 		return;
-	case SCHEMA_DURATION:
-		fputs("duration", out);
-		break;
-	case SCHEMA_SIZE:
-		fputs("size", out);
-		break;
-	case SCHEMA_RATE:
-		fputs("rate", out);
-		break;
 	default:
-		if (schema_is_list(k->type) && k->type != SCHEMA_SECTIONS)
-			fputs("list, each item ", out);
-		fputs(schema_form(k->type), out);
 		break;
 	}
+	if (schema_is_list(k->type))
+		fputs("list of: ", out);
+	fputs(short_form(k->type), out);
 	write_range(out, k);
 	if (k->words) {
 		fputs(", or ", out);

@@ -150,6 +150,7 @@ static void values_that_are_refused(void **state)
 		{"http: {max_head: 1GiB}", "http.max_head", "1KiB to 1MiB"},
 		{"http: {max_line: 64KiB, max_head: 8KiB}", "http.max_line",
 		 "more than http.max_head"},
+		{"http: {via: 'a b'}", "http.via", "expected a token"},
 		{"limits: {per_user: {upload: 5}}", "limits.per_user.upload", "a rate such as"},
 		{"dns: {servers: [x]}", "dns.servers[0]", "an address"},
 		{"dns: {ttl_min: 2h}", "dns.ttl_min", "more than dns.ttl_max"},
