@@ -80,8 +80,10 @@ class Sluice(Peer):
     name = "sluice"
     modes = ("tcp", "socks5", "connect", "forward", "reverse", "udp-socks5")
 
-    def __init__(self, path):
+    def __init__(self, path, name="sluice", config=""):
         self._path = path
+        self.name = name
+        self.config = config
 
     def path(self):
         return self._path if os.access(self._path, os.X_OK) else None
@@ -96,6 +98,7 @@ class Sluice(Peer):
         if mode in ("tcp", "reverse"):
             text += (f'routes: [{{name: r, listeners: [bench], '
                      f'to: ["127.0.0.1:{backend}"]}}]\n')
+        text += self.config + "\n" if self.config else ""
         return {"sluice.yaml": text}
 
     def argv(self, mode, port, backend, where):
