@@ -281,8 +281,10 @@ static uint64_t wait_budget(struct loop *loop, uint64_t max_wait_ns)
 
 	if (!cds_list_empty(&loop->tasks))
 		return 0;
-	if (loop->pace.ticking && loop->pace.next < next)
+	if (loop->pace.ticking && loop->pace.next < next) {
 		next = loop->pace.next;
+		now = sys_now(); // a pass may have taken as long as the interval itself
+	}
 	if (next == UINT64_MAX)
 		return max_wait_ns;
 	uint64_t wait = next > now ? next - now : 0;
