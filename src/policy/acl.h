@@ -61,11 +61,11 @@ enum acl_result {
 
 // By what the verdict came about; a name for logs in acl_cause_name.
 enum acl_cause {
-	ACL_BY_RULE,    // verdict.rule
-	ACL_BY_DEFAULT, // acl_default
+	ACL_BY_RULE,     // verdict.rule
+	ACL_BY_DEFAULT,  // acl_default
 	ACL_BY_LISTENER, // the listener takes no forward requests (forward: false)
-	ACL_BY_LOCAL,   // the guard of local addresses
-	ACL_BY_ADMIN,   // the guard of the admin address
+	ACL_BY_LOCAL,    // the guard of local addresses
+	ACL_BY_ADMIN,    // the guard of the admin address
 };
 
 struct acl_verdict {
