@@ -31,6 +31,7 @@ int front_init(struct front *front, struct loop *loop, unsigned worker, struct m
 		return -ENOMEM;
 	int r = relay_env_init(&front->relay, loop, worker, metrics, snap->relay.pipe_size_bytes,
 			       snap->relay.splice);
+	front_configure(front);
 	front->relay.moved = report_moved;
 	front->relay.shifted = report_shifted;
 	return r;
@@ -44,6 +45,15 @@ void front_close_all(struct front *front)
 		session_close(session, CLOSE_SHUTDOWN, true);
 	}
 	loop_turn(front->loop, 0); // the deferred frees
+}
+
+void front_configure(struct front *front)
+{
+	const struct snap *snap = front_snap(front);
+
+	front->relay.splice = snap->relay.splice;
+	front->relay.idle_ns = snap->timeouts.idle_ns;
+	front->relay.half_closed_ns = snap->timeouts.half_closed_ns;
 }
 
 void front_release(struct front *front)

@@ -70,6 +70,9 @@ bool front_draining(const struct front *front);
 // Takes an accepted socket; always takes ownership of it.
 void front_accept(struct front *front, uint64_t listener_id, int fd, const struct sockaddr *peer);
 
+// Takes over the settings of the snapshot in force.
+void front_configure(struct front *front);
+
 // After a new snapshot was published: ends the sessions that it no longer allows, and renews limits.
 void front_revalidate(struct front *front);
 

@@ -92,7 +92,7 @@ static void session_end(struct session *session, enum close_reason reason)
 	uint64_t now = front->loop->now;
 
 	session->reason = (uint8_t)reason;
-	loop_timer_cancel(front->loop, &session->timer);
+	loop_timer_cancel(front->loop, &session->relay.timer);
 	if (session->driver && session->driver->release)
 		session->driver->release(session);
 	session->driver = NULL;
@@ -167,13 +167,12 @@ static void begin_relay(struct session *session)
 		talk->tunnel_early,
 	};
 
+	loop_timer_cancel(front->loop, &relay->timer);
 	*relay = (struct relay){
 		.env = &front->relay,
 		.side = {session->client, talk->tunnel},
 		.account = {session->user, session->address},
-		.times = {.idle_ns = snap->timeouts.idle_ns,
-			  .half_closed_ns = snap->timeouts.half_closed_ns,
-			  .deadline = deadline_of(session->accepted, snap->timeouts.total_ns)},
+		.deadline = deadline_of(session->accepted, snap->timeouts.total_ns),
 		.done = relay_over,
 	};
 	if (relay_start(relay, early) < 0) {
@@ -186,7 +185,6 @@ static void begin_relay(struct session *session)
 	session->client = NULL;
 	talk_free(talk);
 	session->talk = NULL;
-	loop_timer_cancel(front->loop, &session->timer);
 	set_phase(session, SESSION_RELAY);
 	if (session_apply_limits(session, snap) < 0)
 		session_close(session, CLOSE_NO_MEMORY, true);
@@ -199,7 +197,7 @@ static void begin_linger(struct session *session)
 	// Closing with unread input would reset the connection under our last words.
 	set_phase(session, SESSION_LINGER);
 	stream_finish(session->client);
-	loop_timer_set(loop, &session->timer, loop->now + LINGER_NS);
+	loop_timer_set(loop, &session->relay.timer, loop->now + LINGER_NS);
 }
 
 static void flush_out(struct session *session)
@@ -390,9 +388,9 @@ static void client_event(struct session *session)
 void session_deadline(struct session *session, uint64_t at)
 {
 	if (at == UINT64_MAX)
-		loop_timer_cancel(session->front->loop, &session->timer);
+		loop_timer_cancel(session->front->loop, &session->relay.timer);
 	else
-		loop_timer_set(session->front->loop, &session->timer, at);
+		loop_timer_set(session->front->loop, &session->relay.timer, at);
 }
 
 static void client_ready(struct loop *loop, struct stream *stream)
@@ -483,7 +481,7 @@ enum close_reason session_count_address(struct session *session)
 
 static void timer_fired(struct loop *loop, struct timer *timer)
 {
-	struct session *session = caa_container_of(timer, struct session, timer);
+	struct session *session = caa_container_of(timer, struct session, relay.timer);
 
 	if (session->phase == SESSION_LINGER) {
 		session_close(session, session->talk->finish, true);
@@ -499,7 +497,7 @@ static void timer_fired(struct loop *loop, struct timer *timer)
 		session_close(session, CLOSE_ADMISSION_TIMEOUT, false);
 		return;
 	}
-	loop_timer_set(loop, &session->timer, deadline);
+	loop_timer_set(loop, &session->relay.timer, deadline);
 	// Earlier than the deadline: the wait for a client whose server speaks first is over.
 	if (session->phase <= SESSION_DETECT)
 		recognise_silent(session);
@@ -541,7 +539,7 @@ void session_open(struct front *front, uint64_t listener_id, struct stream *clie
 	session->accepted = front->loop->now;
 	session->id =
 		atomic_fetch_add_explicit(&front->shared->next_id_atomic, 1, memory_order_relaxed);
-	timer_init(&session->timer, timer_fired);
+	timer_init(&session->relay.timer, timer_fired);
 	cds_list_add_tail(&session->node, &front->sessions);
 	front->live++;
 	atomic_fetch_add_explicit(&front->shared->live_atomic, 1, memory_order_relaxed);
@@ -557,6 +555,6 @@ void session_open(struct front *front, uint64_t listener_id, struct stream *clie
 	uint64_t wait = snap->timeouts.admission_ns;
 	if (listener->server_first_wait_ns && listener->server_first_wait_ns < wait)
 		wait = listener->server_first_wait_ns;
-	loop_timer_set(front->loop, &session->timer, session->accepted + wait);
+	loop_timer_set(front->loop, &session->relay.timer, session->accepted + wait);
 	recognise_at_once(session, listener);
 }

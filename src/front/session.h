@@ -57,8 +57,7 @@ struct session {
 	const struct driver *driver;
 	void *driver_state; // the driver's own
 	struct talk *talk;  // NULL while silent and while relaying
-	struct relay relay;
-	struct timer timer;
+	struct relay relay; // its timer serves the session until the relay begins
 	struct deferred deferred;
 	struct flight_tag flight;
 

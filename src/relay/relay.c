@@ -55,6 +55,12 @@ static struct stream *sink_of(struct relay *relay, enum relay_direction d)
 	return relay->side[!d];
 }
 
+static void wrote(struct relay_dir *dir, enum relay_mover mover, ssize_t n)
+{
+	dir->bytes[mover] += (uint64_t)n;
+	dir->untold[mover] += (uint32_t)n;
+}
+
 static bool holds(const struct relay_dir *dir)
 {
 	return dir->pipe || dir->rest;
@@ -139,7 +145,7 @@ static int flush_held(struct relay *relay, enum relay_direction d)
 			fail(relay, !d, n);
 			return -1;
 		}
-		dir->bytes[RELAY_COPY] += (uint64_t)n;
+		wrote(dir, RELAY_COPY, n);
 		dir->rest_off += (uint32_t)n;
 		if (dir->rest_off == dir->rest_len) {
 			free(dir->rest);
@@ -156,7 +162,7 @@ static int flush_held(struct relay *relay, enum relay_direction d)
 			fail(relay, !d, n ? n : -EIO);
 			return -1;
 		}
-		dir->bytes[RELAY_SPLICE] += (uint64_t)n;
+		wrote(dir, RELAY_SPLICE, n);
 		dir->pipe->held -= (uint32_t)n;
 		if (dir->pipe->held == 0) {
 			pipe_give(&relay->env->pipes, dir->pipe);
@@ -199,7 +205,7 @@ static ssize_t move_copy(struct relay *relay, enum relay_direction d, size_t wan
 		return -ECANCELED;
 	}
 	if (sent > 0)
-		dir->bytes[RELAY_COPY] += (uint64_t)sent;
+		wrote(dir, RELAY_COPY, sent);
 	else
 		sent = 0;
 	if (sent < n && keep_rest(dir, chunk + sent, (size_t)(n - sent)) < 0) {
@@ -344,11 +350,11 @@ static void account_moves(struct relay *relay, enum relay_direction d)
 	uint64_t total = 0;
 
 	for (int mover = 0; mover < RELAY_MOVERS; mover++) {
-		uint64_t n = dir->bytes[mover] - dir->told[mover];
+		uint32_t n = dir->untold[mover];
 		if (!n)
 			continue;
 		total += n;
-		dir->told[mover] = dir->bytes[mover];
+		dir->untold[mover] = 0;
 		if (relay->env->moved)
 			relay->env->moved(relay, d, (enum relay_mover)mover, n);
 	}
@@ -424,13 +430,13 @@ static void tokens_came(struct loop *loop, struct timer *timer)
 // One timer for idle, half-closed and total time: it is moved only when it fires.
 static void arm_timer(struct relay *relay)
 {
-	uint64_t at = relay->times.deadline;
+	const struct relay_env *env = relay->env;
+	uint64_t at = relay->deadline;
 	bool half_closed = relay->dir[0].finished || relay->dir[1].finished;
-	uint64_t idle = relay->times.idle_ns;
+	uint64_t idle = env->idle_ns;
 
-	if (half_closed && relay->times.half_closed_ns &&
-	    (!idle || relay->times.half_closed_ns < idle))
-		idle = relay->times.half_closed_ns;
+	if (half_closed && env->half_closed_ns && (!idle || env->half_closed_ns < idle))
+		idle = env->half_closed_ns;
 	if (idle && relay->active + idle < at)
 		at = relay->active + idle;
 	if (at != UINT64_MAX)
@@ -440,18 +446,19 @@ static void arm_timer(struct relay *relay)
 static void timer_fired(struct loop *loop, struct timer *timer)
 {
 	struct relay *relay = caa_container_of(timer, struct relay, timer);
+	const struct relay_env *env = relay->env;
 	bool half_closed = relay->dir[0].finished || relay->dir[1].finished;
 
-	if (loop->now >= relay->times.deadline) {
+	if (loop->now >= relay->deadline) {
 		relay_close(relay, CLOSE_TOTAL_TIMEOUT, true);
 		return;
 	}
-	if (half_closed && relay->times.half_closed_ns &&
-	    loop->now >= relay->active + relay->times.half_closed_ns) {
+	if (half_closed && env->half_closed_ns &&
+	    loop->now >= relay->active + env->half_closed_ns) {
 		relay_close(relay, CLOSE_HALF_CLOSED_TIMEOUT, true);
 		return;
 	}
-	if (relay->times.idle_ns && loop->now >= relay->active + relay->times.idle_ns) {
+	if (env->idle_ns && loop->now >= relay->active + env->idle_ns) {
 		relay_close(relay, CLOSE_IDLE_TIMEOUT, true);
 		return;
 	}

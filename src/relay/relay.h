@@ -44,8 +44,9 @@ struct relay_env {
 	unsigned worker; // number, for per-worker counters
 	struct metrics *metrics;
 	struct pipe_pool pipes;
-	uint8_t *chunk; // RELAY_CHUNK bytes
-	bool splice;    // false: always copy
+	uint64_t idle_ns, half_closed_ns; // ends of relays without a byte; 0: no limit
+	uint8_t *chunk;                   // RELAY_CHUNK bytes
+	bool splice;                      // false: always copy
 	// Bytes of a direction were moved; may be NULL. Called once per direction and pump.
 	void (*moved)(struct relay *relay, enum relay_direction direction, enum relay_mover mover,
 		      uint64_t bytes);
@@ -70,17 +71,12 @@ struct relay_dir {
 	struct pipe *pipe; // not NULL only while it holds bytes
 	uint8_t *rest;     // what a copied read brought and could not be written yet; owned
 	uint32_t rest_len, rest_off;
-	uint64_t bytes[RELAY_MOVERS]; // written, by mover
-	uint64_t told[RELAY_MOVERS];  // of these, already accounted for
-	uint8_t mover;                // enum relay_mover
-	uint8_t small;                // small moves in a row
-	bool ended;                   // the source's end was read
-	bool finished;                // and passed on
-};
-
-struct relay_times {
-	uint64_t idle_ns, half_closed_ns; // without a byte; 0: no limit
-	uint64_t deadline;                // absolute, for the whole relay; UINT64_MAX: none
+	uint64_t bytes[RELAY_MOVERS];  // written, by mover
+	uint32_t untold[RELAY_MOVERS]; // of these, not yet accounted for
+	uint8_t mover;                 // enum relay_mover
+	uint8_t small;                 // small moves in a row
+	bool ended;                    // the source's end was read
+	bool finished;                 // and passed on
 };
 
 struct relay {
@@ -89,7 +85,7 @@ struct relay {
 	struct relay_dir dir[2];
 	struct account *account[2]; // user, address: bytes are added to them; borrowed; may be NULL
 	struct relay_limits *limits; // owned; NULL: none
-	struct relay_times times;
+	uint64_t deadline;           // ns, for the whole relay; UINT64_MAX: none
 	struct timer timer;
 	struct task task;
 	uint64_t active;     // ns: when a byte last moved
@@ -109,7 +105,7 @@ struct relay_early {
 	size_t len;
 };
 
-// Starts. Fields to set before: env, side, account, times, done; the rest zero. `early` is copied.
+// Starts. Fields to set before: env, side, account, deadline, done; the rest zero. `early` is copied.
 // -ENOMEM: nothing was done, and the streams are still the caller's.
 int relay_start(struct relay *relay, const struct relay_early early[2]);
 // Sets (or, with none limited, removes) the rate limits; also while it runs. -ENOMEM.

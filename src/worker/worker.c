@@ -280,7 +280,7 @@ static void reconfigure_delivered(struct loop *loop, struct mail *base)
 	const struct conn_pool_config pool = pool_config_of(snap);
 
 	worker->loop.pace_max_ns = snap->relay.coalesce_ns;
-	worker->front.relay.splice = snap->relay.splice;
+	front_configure(&worker->front);
 	resolver_configure(worker->resolver, &resolver);
 	conn_pool_configure(&worker->pool, &pool);
 	conn_pool_drop(&worker->pool, NULL, NULL);
