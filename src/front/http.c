@@ -291,14 +291,15 @@ static void note_beginning(struct http_client *client)
 	}
 }
 
-static void parse_head(struct http_client *client)
+// Takes one request's head from the buffer. False: there is no complete one.
+static bool parse_head(struct http_client *client)
 {
 	struct session *session = client->session;
 	struct talk *talk = session->talk;
 	struct http_request *request = &client->request;
 
 	if (talk->in.len == 0 && !talk->ended)
-		return;
+		return false;
 	ssize_t n = http1_parser_feed(&request->parser, buf_data(&talk->in), talk->in.len);
 	note_beginning(client);
 	if (n > 0) {
@@ -308,20 +309,31 @@ static void parse_head(struct http_client *client)
 		// appended meanwhile, since reading is paused.
 		buf_consume(&talk->in, (size_t)n);
 		request_complete(client);
-	} else if (n == -EBADMSG) {
+		return true;
+	}
+	if (n == -EBADMSG) {
 		bad_request(client);
 	} else if (talk->ended) {
 		bool began = http1_parser_began(&request->parser);
 		session_close(session, began ? CLOSE_CLIENT_ABORTED : CLOSE_CLIENT_EOF, false);
 	}
+	return false;
 }
 
+// Requests that were answered at once are followed by the next one here, not from inside http_next: what
+// a client pipelines must not decide how deep the stack gets.
 static void http_input(struct session *session)
 {
 	struct http_client *client = session->driver_state;
+	bool more = !client->parsing;
 
-	if (!client->busy)
-		parse_head(client);
+	while (more && session->phase == SESSION_TALK && !client->busy) {
+		client->parsing = true;
+		more = parse_head(client);
+		if (session->phase == SESSION_CLOSED)
+			return; // and the client is gone
+		client->parsing = false;
+	}
 }
 
 // The client's stream has something, or takes bytes again.
@@ -350,7 +362,9 @@ void http_next(struct http_client *client)
 	begin_request(client);
 	client->wait_from = front->loop->now;
 	session_deadline(session, front->loop->now + front_snap(front)->timeouts.http_keepalive_ns);
-	session_resume(session);
+	session->talk->paused = false;
+	if (!client->parsing)
+		session_resume(session);
 }
 
 static void http_timeout(struct session *session)

@@ -75,7 +75,8 @@ struct http_client {
 	uint64_t active;                // ns: when anything last moved
 	uint64_t wait_from;             // ns: since when the next request is waited for
 	uint32_t requests;              // served on this connection
-	bool busy; // a request is being checked or exchanged: nothing is parsed
+	bool busy;    // a request is being checked or exchanged: nothing is parsed
+	bool parsing; // http_input is on the stack
 };
 
 // Our own answer to the request (http_reply.c). Goes on with the connection when it may, else closes it

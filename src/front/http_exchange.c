@@ -538,8 +538,7 @@ void http_exchange_pump(struct http_client *client)
 	if (!ex->upstream)
 		return;
 	// What was read while the client did not take it comes first.
-	if (ex->in.len && ex->status && client->session->talk->out.len == 0 &&
-	    !push_response(client))
+	if (ex->in.len && client->session->talk->out.len == 0 && !push_response(client))
 		return;
 	if (!pump_request(client) || !client->exchange || !client->exchange->upstream)
 		return;

@@ -190,6 +190,8 @@ static void begin_relay(struct session *session)
 		session_close(session, CLOSE_NO_MEMORY, true);
 }
 
+static void linger_read(struct session *session);
+
 static void begin_linger(struct session *session)
 {
 	struct loop *loop = session->front->loop;
@@ -198,6 +200,7 @@ static void begin_linger(struct session *session)
 	set_phase(session, SESSION_LINGER);
 	stream_finish(session->client);
 	loop_timer_set(loop, &session->relay.timer, loop->now + LINGER_NS);
+	linger_read(session);
 }
 
 static void flush_out(struct session *session)
