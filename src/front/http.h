@@ -60,6 +60,7 @@ struct http_exchange {
 	uint64_t sent_at, first_byte;  // ns
 	bool limited;
 	struct bucket_claim claims[2][2]; // by direction, see account_claims
+	struct bucket_turn turn[2];       // by direction
 	struct timer tokens;              // until a limited direction may go on
 	struct http_client *client;
 };

@@ -79,6 +79,8 @@ void http_exchange_cancel(struct http_client *client)
 	if (!ex)
 		return;
 	attempt_cancel(&ex->attempt);
+	for (int d = UP; d <= DOWN; d++)
+		bucket_turn_cancel(&ex->turn[d], ex->claims[d], 2);
 	if (timer_is_set(&ex->tokens))
 		loop_timer_cancel(client->session->front->loop, &ex->tokens);
 	drop_upstream(client, false);
@@ -118,14 +120,14 @@ static size_t allowance(struct http_client *client, int direction, size_t want)
 
 	if (!ex->limited)
 		return want;
-	uint64_t grant = bucket_take_upto_all(ex->claims[direction], 2, want, loop->now);
-	if (grant >= GRANT_MIN || grant == want)
+	uint64_t grant = bucket_turn_take(&ex->turn[direction], ex->claims[direction], 2, GRANT_MIN,
+					  want, loop->now);
+	uint64_t wake = ex->turn[direction].wake, other = ex->turn[!direction].wake;
+	if (grant)
 		return grant;
-	bucket_refund_all(ex->claims[direction], 2, grant);
-	if (!timer_is_set(&ex->tokens))
-		loop_timer_set(loop, &ex->tokens,
-			       loop->now + bucket_wait_all(ex->claims[direction], 2, GRANT_MIN,
-							   loop->now));
+	if (other > loop->now && other < wake)
+		wake = other;
+	loop_timer_set(loop, &ex->tokens, wake);
 	return 0;
 }
 

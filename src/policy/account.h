@@ -122,7 +122,7 @@ void account_bytes(const struct account *a, uint64_t *ret_up, uint64_t *ret_down
 
 // Fills the claims for one direction of a transfer; either account or limits may be NULL (no
 // limit), the limits are copied, bursts are bucket_default_burst. The claims stay valid while the
-// references are held; after a reload fill them again. Use with bucket_take_upto_all and its kin.
+// references are held; after a reload fill them again. Use with bucket_turn_take and its kin.
 enum account_direction {
 	ACCOUNT_UP,
 	ACCOUNT_DOWN,

@@ -7,9 +7,10 @@
 
 #define UNITS_PER_NS 1024ull
 #define UNITS_PER_S (1e9 * (double)UNITS_PER_NS)
-// No debt reaches further ahead than a burst, but for clocks of workers that differ a little: what
-// is further is a moment from 208 days ago, or from before a reload that shrank the burst.
-#define STALE_AFTER ((int64_t)(10 * 1000000000ull * UNITS_PER_NS))
+#define AHEAD ((int64_t)(BUCKET_AHEAD_NS * UNITS_PER_NS))
+// No debt reaches further ahead than a burst, the queue of turns, and what workers' clocks differ by:
+// what is further is a moment from 208 days ago, or from before a reload that shrank the burst.
+#define STALE_AFTER (AHEAD + (int64_t)(20 * 1000000000ull * UNITS_PER_NS))
 // A bucket that takes longer than a day to fill would fill in a day: keeps differences far from
 // wrapping.
 #define SPAN_MOST ((double)(86400 * 1000000000ull * UNITS_PER_NS))
@@ -25,7 +26,8 @@ static int64_t span_of(uint64_t burst, uint64_t rate)
 	return cost_of(burst ? burst : 1, rate);
 }
 
-// How far the arrival time lies ahead of now: 0 (full) to span (empty), or a little more.
+// How far the arrival time lies ahead of now: 0 (full) to span (empty), more when units were taken in
+// advance.
 static int64_t debt_at(uint64_t tat, uint64_t now_units, int64_t span)
 {
 	int64_t debt = (int64_t)(tat - now_units);
@@ -35,7 +37,6 @@ static int64_t debt_at(uint64_t tat, uint64_t now_units, int64_t span)
 void bucket_init(struct bucket *b, uint64_t now)
 {
 	atomic_init(&b->tat_atomic, now * UNITS_PER_NS);
-	atomic_init(&b->slot_atomic, now * UNITS_PER_NS);
 }
 
 uint64_t bucket_take_upto(struct bucket *b, uint64_t rate, uint64_t burst, uint64_t want,
@@ -93,23 +94,7 @@ uint64_t bucket_wait(struct bucket *b, uint64_t rate, uint64_t burst, uint64_t n
 	int64_t least = debt - (span - cost); // until n are there
 	if (least <= 0)
 		return 0;
-	int64_t most = debt - span / 4; // until three quarters full
-	if (most < least)
-		most = least;
-	uint64_t slot = atomic_load_explicit(&b->slot_atomic, memory_order_relaxed);
-	int64_t wait;
-	uint64_t next;
-	do {
-		// Behind those who already wait, one cost after the other.
-		wait = (int64_t)(slot - now_units);
-		if (wait < least || wait > most + STALE_AFTER)
-			wait = least;
-		if (wait > most)
-			wait = most;
-		next = now_units + (uint64_t)(wait + cost);
-	} while (!atomic_compare_exchange_weak_explicit(
-		&b->slot_atomic, &slot, next, memory_order_relaxed, memory_order_relaxed));
-	return ((uint64_t)wait + UNITS_PER_NS - 1) / UNITS_PER_NS;
+	return ((uint64_t)least + UNITS_PER_NS - 1) / UNITS_PER_NS;
 }
 
 bool bucket_full(struct bucket *b, uint64_t now)
@@ -174,4 +159,109 @@ uint64_t bucket_wait_all(const struct bucket_claim *claims, size_t count, uint64
 			longest = wait;
 	}
 	return longest;
+}
+
+// Takes n units (at most the burst) now that will be there in *ret_wait ns, or returns false when the
+// queue is full; *ret_wait is then when to try again.
+static bool bucket_reserve(const struct bucket_claim *c, uint64_t n, uint64_t now,
+			   uint64_t *ret_wait)
+{
+	uint64_t now_units = now * UNITS_PER_NS;
+	int64_t span = span_of(c->burst, c->rate);
+	int64_t cost = cost_of(n, c->rate);
+	if (cost > span)
+		cost = span;
+	uint64_t tat = atomic_load_explicit(&c->bucket->tat_atomic, memory_order_relaxed);
+	int64_t wait;
+	uint64_t next;
+	do {
+		int64_t debt = debt_at(tat, now_units, span);
+		wait = debt + cost - span;
+		if (wait > AHEAD) {
+			// When there is room again, and then at some moment within the next second, lest
+			// all come at once; bits of the arrival time serve as chance.
+			uint64_t spread = (tat * 0x9e3779b97f4a7c15u) >> 34;
+			*ret_wait =
+				(uint64_t)(wait - AHEAD) / UNITS_PER_NS + 1 + spread % 1000000000u;
+			return false;
+		}
+		next = now_units + (uint64_t)(debt + cost);
+	} while (!atomic_compare_exchange_weak_explicit(
+		&c->bucket->tat_atomic, &tat, next, memory_order_relaxed, memory_order_relaxed));
+	*ret_wait = wait > 0 ? ((uint64_t)wait + UNITS_PER_NS - 1) / UNITS_PER_NS : 0;
+	return true;
+}
+
+// The same of all; false takes nothing.
+static bool bucket_reserve_all(const struct bucket_claim *claims, size_t count, uint64_t n,
+			       uint64_t now, uint64_t *ret_wait)
+{
+	uint64_t longest = 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t wait;
+		if (!claim_limits(&claims[i]))
+			continue;
+		if (!bucket_reserve(&claims[i], n, now, &wait)) {
+			bucket_refund_all(claims, i, n);
+			*ret_wait = wait;
+			return false;
+		}
+		if (wait > longest)
+			longest = wait;
+	}
+	*ret_wait = longest;
+	return true;
+}
+
+// Whether no bucket is in debt: then whatever was taken in advance is there.
+static bool bucket_covered_all(const struct bucket_claim *claims, size_t count, uint64_t now)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct bucket_claim *c = &claims[i];
+		if (!claim_limits(c))
+			continue;
+		int64_t span = span_of(c->burst, c->rate);
+		uint64_t tat = atomic_load_explicit(&c->bucket->tat_atomic, memory_order_relaxed);
+		if (debt_at(tat, now * UNITS_PER_NS, span) > span)
+			return false;
+	}
+	return true;
+}
+
+static void turn_wait(struct bucket_turn *turn, uint64_t now)
+{
+	turn->wake = turn->due < now + BUCKET_LOOK_NS ? turn->due : now + BUCKET_LOOK_NS;
+}
+
+uint64_t bucket_turn_take(struct bucket_turn *turn, const struct bucket_claim *claims, size_t count,
+			  uint64_t need, uint64_t want, uint64_t now)
+{
+	if (now < turn->wake || !want)
+		return 0;
+	if (now < turn->due && !bucket_covered_all(claims, count, now)) {
+		turn_wait(turn, now);
+		return 0;
+	}
+	if (need > want)
+		need = want;
+	uint64_t granted = turn->credit < want ? turn->credit : want;
+	turn->credit -= granted;
+	granted += bucket_take_upto_all(claims, count, want - granted, now);
+	if (granted >= need)
+		return granted;
+	uint64_t wait;
+	if (bucket_reserve_all(claims, count, need - granted, now, &wait))
+		granted = need;
+	if (!wait)
+		return granted; // they came between the two looks
+	turn->credit = granted;
+	turn->due = now + wait;
+	turn_wait(turn, now);
+	return 0;
+}
+
+void bucket_turn_cancel(struct bucket_turn *turn, const struct bucket_claim *claims, size_t count)
+{
+	bucket_refund_all(claims, count, turn->credit);
+	*turn = (struct bucket_turn){0};
 }

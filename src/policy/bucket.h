@@ -19,11 +19,9 @@
 // told gets all of it; the arithmetic error is below 0.1 % where a take is worth half a
 // nanosecond or more (5 bytes at 10 GB/s).
 // A bucket left alone for over 104 days counts as full; on a change to a much smaller burst a debt
-// of over 10 s beyond the new burst is forgiven.
+// of over 140 s beyond the new burst is forgiven.
 struct bucket {
 	_Atomic uint64_t tat_atomic; // theoretical arrival time, 2^-10 ns, wrapping
-	_Atomic uint64_t
-		slot_atomic; // end of the last wait given out, same unit: waiters queue here
 };
 
 // Full at `now`.
@@ -36,11 +34,9 @@ uint64_t bucket_take_upto(struct bucket *b, uint64_t rate, uint64_t burst, uint6
 // Gives back n units of an earlier grant that were not used.
 void bucket_refund(struct bucket *b, uint64_t rate, uint64_t n);
 
-// The ns until at least n units (at most burst) should be there for this caller; 0 when they are
-// now. Takes nothing. Callers that must wait are told successive moments, so those who ask first
-// come first and none is passed over for ever; no one is told to wait longer than it takes the
-// bucket to be three quarters full (or have n), so no rate is lost. Ask once per wait, and do not
-// take before.
+// The ns until at least n units (at most burst) will be there if nobody takes any meanwhile; 0 when
+// they are now. Takes nothing, promises nothing: good for a hint (Retry-After), while a transfer that
+// must go on takes turns by bucket_turn_take.
 uint64_t bucket_wait(struct bucket *b, uint64_t rate, uint64_t burst, uint64_t n, uint64_t now);
 
 // Whether the bucket is full, at whatever rate and burst it was used: if so, a new one is the same.
@@ -62,6 +58,31 @@ uint64_t bucket_take_upto_all(const struct bucket_claim *claims, size_t count, u
 			      uint64_t now);
 void bucket_refund_all(const struct bucket_claim *claims, size_t count, uint64_t n);
 uint64_t bucket_wait_all(const struct bucket_claim *claims, size_t count, uint64_t n, uint64_t now);
+
+// Turns: how takers that must wait get their share. Who finds too little takes a place in the queue, by
+// taking the missing units in advance: the bucket goes into debt, and the moment when the debt is
+// covered is when the units are his. So the order is first come, first served over all workers, those
+// who come later find the bucket empty, and nobody is passed over. When others give up their places
+// the queue gets shorter for all who wait, at the latest after BUCKET_LOOK_NS. The queue is at most
+// BUCKET_AHEAD_NS long: who comes then is told a time to try again, and gets a place by chance.
+#define BUCKET_AHEAD_NS (120 * 1000000000ull)
+#define BUCKET_LOOK_NS (1000000000ull)
+
+// All zero at first. Belongs to one taker of one direction, and to one thread.
+struct bucket_turn {
+	uint64_t credit; // units taken in advance
+	uint64_t due;    // ns: when these are there
+	uint64_t wake;   // ns: when to call again, due or earlier
+};
+
+// Takes up to want units, but no fewer than need if want is as much: returns how many, or 0: then
+// turn->wake is when to call again (earlier calls give 0 too). need at most the burst of each bucket.
+// What was granted and not used goes back by bucket_refund_all.
+uint64_t bucket_turn_take(struct bucket_turn *turn, const struct bucket_claim *claims, size_t count,
+			  uint64_t need, uint64_t want, uint64_t now);
+
+// Gives back what was taken in advance: when the taker ends, or before its claims change.
+void bucket_turn_cancel(struct bucket_turn *turn, const struct bucket_claim *claims, size_t count);
 
 // The burst for a rate when none is configured: an eighth of a second, at least 64 KiB.
 static inline uint64_t bucket_default_burst(uint64_t rate_Bps)

@@ -253,17 +253,13 @@ static size_t allowance(struct relay *relay, enum relay_direction d, size_t want
 
 	if (!limits)
 		return want;
-	if (loop->now >= limits->wake[d]) {
-		uint64_t need = limits->need[d] < want ? limits->need[d] : want;
-		uint64_t grant = bucket_take_upto_all(limits->claims[d], 2, want, loop->now);
-		if (grant >= need)
-			return grant;
-		bucket_refund_all(limits->claims[d], 2, grant);
-		limits->wake[d] =
-			loop->now + bucket_wait_all(limits->claims[d], 2, need, loop->now);
-	}
-	uint64_t other = limits->wake[!d];
-	uint64_t wake = other > loop->now && other < limits->wake[d] ? other : limits->wake[d];
+	uint64_t grant = bucket_turn_take(&limits->turn[d], limits->claims[d], 2, limits->need[d],
+					  want, loop->now);
+	if (grant)
+		return grant;
+	uint64_t wake = limits->turn[d].wake, other = limits->turn[!d].wake;
+	if (other > loop->now && other < wake)
+		wake = other;
 	loop_timer_set(loop, &limits->timer, wake);
 	return 0;
 }
@@ -522,6 +518,19 @@ static uint64_t worth_waiting_for(const struct bucket_claim claims[2])
 	return need;
 }
 
+static void limits_free(struct relay *relay)
+{
+	struct relay_limits *limits = relay->limits;
+
+	if (!limits)
+		return;
+	for (int d = 0; d < 2; d++)
+		bucket_turn_cancel(&limits->turn[d], limits->claims[d], 2);
+	loop_timer_cancel(relay->env->loop, &limits->timer);
+	free(limits);
+	relay->limits = NULL;
+}
+
 int relay_limit(struct relay *relay, const struct bucket_claim up[2],
 		const struct bucket_claim down[2])
 {
@@ -529,9 +538,7 @@ int relay_limit(struct relay *relay, const struct bucket_claim up[2],
 
 	if (!limited(up) && !limited(down)) {
 		if (limits) {
-			loop_timer_cancel(relay->env->loop, &limits->timer);
-			free(limits);
-			relay->limits = NULL;
+			limits_free(relay);
 			loop_task_set(relay->env->loop, &relay->task);
 		}
 		return 0;
@@ -544,12 +551,12 @@ int relay_limit(struct relay *relay, const struct bucket_claim up[2],
 		timer_init(&limits->timer, tokens_came);
 		relay->limits = limits;
 	}
+	for (int d = 0; d < 2; d++)
+		bucket_turn_cancel(&limits->turn[d], limits->claims[d], 2);
 	memcpy(limits->claims[RELAY_UP], up, sizeof(limits->claims[0]));
 	memcpy(limits->claims[RELAY_DOWN], down, sizeof(limits->claims[0]));
-	for (int d = 0; d < 2; d++) {
+	for (int d = 0; d < 2; d++)
 		limits->need[d] = worth_waiting_for(limits->claims[d]);
-		limits->wake[d] = 0;
-	}
 	loop_task_set(relay->env->loop, &relay->task);
 	return 0;
 }
@@ -565,11 +572,7 @@ void relay_close(struct relay *relay, enum close_reason reason, bool reset)
 		metric_gauge_add(&relay->env->metrics->relays_paced, -1);
 	loop_timer_cancel(loop, &relay->timer);
 	loop_task_cancel(&relay->task);
-	if (relay->limits) {
-		loop_timer_cancel(loop, &relay->limits->timer);
-		free(relay->limits);
-		relay->limits = NULL;
-	}
+	limits_free(relay);
 	release_held(relay);
 	account_moves(relay, RELAY_UP);
 	account_moves(relay, RELAY_DOWN);

@@ -62,7 +62,7 @@ void relay_env_release(struct relay_env *env);
 struct relay_limits {
 	struct bucket_claim claims[2][2]; // by direction; see account_claims
 	uint64_t need[2];                 // bytes worth waiting for
-	uint64_t wake[2];                 // ns: a direction without tokens does not ask before
+	struct bucket_turn turn[2];       // a direction without tokens waits for its turn
 	struct timer timer;               // the earlier of the two
 	struct relay *relay;
 };

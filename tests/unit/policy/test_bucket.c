@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -178,52 +179,168 @@ static void forgets_after_long_idle(void **state)
 	}
 }
 
-// Many waiters on virtual time, each in its own order of wake-ups: all get the same share.
-static void waiters_share_evenly(void **state)
+// Takers on virtual time, each woken as late as its timer is; returns how much all got.
+struct taker {
+	struct bucket_turn turn;
+	uint64_t at;   // when it looks again
+	uint64_t late; // ns, its timer
+	uint64_t got;
+};
+
+static uint64_t run_takers(struct bucket *b, uint64_t rate, struct taker *takers, size_t count,
+			   uint64_t need, uint64_t want, uint64_t from, uint64_t to)
 {
-	enum { WAITERS = 50 };
-	struct bucket b;
-	uint64_t rate = 10000000, burst = bucket_default_burst(rate), quantum = 16384;
-	uint64_t wake[WAITERS], got[WAITERS] = {0}, total = 0, now = SECOND;
-	bucket_init(&b, now);
-	for (int i = 0; i < WAITERS; i++)
-		wake[i] = now;
-	while (now < 101 * SECOND) {
-		int next = 0;
-		for (int i = 1; i < WAITERS; i++) {
-			if (wake[i] < wake[next])
-				next = i; // ties: always the same one first
+	struct bucket_claim claim = {b, rate, bucket_default_burst(rate)};
+	uint64_t total = 0;
+	for (size_t i = 0; i < count; i++)
+		takers[i].at = from;
+	for (;;) {
+		struct taker *next = &takers[0];
+		for (size_t i = 1; i < count; i++) {
+			if (takers[i].at < next->at)
+				next = &takers[i]; // ties: always the same one first
 		}
-		now = wake[next];
-		uint64_t n = bucket_take_upto(&b, rate, burst, quantum, now);
-		got[next] += n;
+		uint64_t now = next->at;
+		if (now >= to)
+			return total;
+		uint64_t n = bucket_turn_take(&next->turn, &claim, 1, need, want, now);
+		assert_true(n == 0 || (n >= need && n <= want));
+		next->got += n;
 		total += n;
-		wake[next] = now + bucket_wait(&b, rate, burst, quantum, now);
-		if (wake[next] == now)
-			wake[next]++;
+		next->at = n ? now + 1000 : next->turn.wake + next->late;
+		assert_true(next->at > now);
 	}
-	assert_close((double)total, 100.0 * (double)rate + (double)burst, 0.001);
-	for (int i = 0; i < WAITERS; i++)
-		assert_close((double)got[i], (double)total / WAITERS, 0.1);
 }
 
-// Two workers of which one's timers are always a little quicker: neither starves.
-static void slow_timer_does_not_starve(void **state)
+static void turns_are_even(void **state)
 {
-	struct bucket b;
-	uint64_t rate = 1000000, burst = 65536, got[2] = {0}, wake[2], now = SECOND;
-	bucket_init(&b, now);
-	wake[0] = wake[1] = now;
-	while (now < 61 * SECOND) {
-		int i = wake[0] <= wake[1] ? 0 : 1;
-		now = wake[i];
-		got[i] += bucket_take_upto(&b, rate, burst, 65536, now); // as much as there is
-		uint64_t late = i ? 1000000 : 1000;
-		wake[i] = now + bucket_wait(&b, rate, burst, 16384, now) + late;
+	enum { MOST = 300 };
+	static const size_t counts[] = {1, 2, 7, 50, MOST};
+	for (size_t c = 0; c < sizeof(counts) / sizeof(counts[0]); c++) {
+		static struct taker takers[MOST];
+		struct bucket b;
+		uint64_t rate = 10000000;
+		memset(takers, 0, sizeof(takers));
+		bucket_init(&b, SECOND);
+		for (size_t i = 0; i < counts[c]; i++)
+			takers[i].late = i % 2 ? 0 : 100000; // half of them have slower timers
+		uint64_t total = run_takers(&b, rate, takers, counts[c], 16384, 262144, SECOND,
+					    101 * SECOND);
+		assert_close((double)total, 100.0 * (double)rate,
+			     0.006); // but for the queue at the end
+		for (size_t i = 0; i < counts[c]; i++)
+			assert_close((double)takers[i].got, (double)total / (double)counts[c],
+				     0.08);
 	}
-	assert_close((double)(got[0] + got[1]), 60.0 * (double)rate + (double)burst, 0.01);
-	assert_true(got[1] * 4 > got[0]);
-	assert_true(got[0] * 4 > got[1]);
+}
+
+// A timer that is late by more than a turn costs share, but does not starve.
+static void slow_timer(void **state)
+{
+	struct taker takers[2] = {{.late = 0}, {.late = 3000000}};
+	struct bucket b;
+	bucket_init(&b, SECOND);
+	uint64_t total = run_takers(&b, 10000000, takers, 2, 16384, 262144, SECOND, 61 * SECOND);
+	assert_close((double)total, 600000000, 0.006);
+	assert_true(takers[1].got * 4 > takers[0].got);
+}
+
+// A thousand on a slow line: a long queue, still even. Then most leave, and the rest need not wait for
+// the turns that those had.
+static void long_queue(void **state)
+{
+	enum { TAKERS = 1000 };
+	static struct taker takers[TAKERS];
+	struct bucket b;
+	uint64_t rate = 1000000, now = 301 * SECOND;
+	memset(takers, 0, sizeof(takers));
+	bucket_init(&b, SECOND);
+	uint64_t total = run_takers(&b, rate, takers, TAKERS, 16384, 16384, SECOND, now);
+	assert_close((double)total, 300.0 * (double)rate, 0.06);
+	for (int i = 0; i < TAKERS; i++)
+		assert_close((double)takers[i].got, (double)total / TAKERS, 0.1);
+	struct bucket_claim claim = {&b, rate, bucket_default_burst(rate)};
+	for (int i = 1; i < TAKERS; i++)
+		bucket_turn_cancel(&takers[i].turn, &claim, 1);
+	takers[0].got = 0;
+	run_takers(&b, rate, takers, 1, 16384, 16384, now + BUCKET_LOOK_NS, now + 11 * SECOND);
+	assert_close((double)takers[0].got, 10.0 * (double)rate, 0.05);
+}
+
+// Longer than the queue may be: the rate holds all the same.
+static void full_queue(void **state)
+{
+	enum { TAKERS = 1000 };
+	static struct taker takers[TAKERS];
+	struct bucket b;
+	uint64_t rate = 50000;
+	memset(takers, 0, sizeof(takers));
+	bucket_init(&b, SECOND);
+	uint64_t total = run_takers(&b, rate, takers, TAKERS, 16384, 16384, SECOND, 1001 * SECOND);
+	assert_close((double)total, 1000.0 * (double)rate, 0.13);
+	struct bucket_claim claim = {&b, rate, bucket_default_burst(rate)};
+	assert_true(bucket_wait(&b, rate, claim.burst, 16384, 1001 * SECOND) <=
+		    BUCKET_AHEAD_NS + SECOND);
+	for (int i = 0; i < TAKERS; i++)
+		bucket_turn_cancel(&takers[i].turn, &claim, 1);
+	assert_true(bucket_wait(&b, rate, claim.burst, 16384, 1001 * SECOND) <=
+		    SECOND * 16384 / rate);
+}
+
+static void a_turn(void **state)
+{
+	struct bucket user, address;
+	bucket_init(&user, SECOND);
+	bucket_init(&address, SECOND);
+	struct bucket_claim claims[] = {{&user, 1000, 1000}, {&address, 500, 300}};
+	struct bucket_turn turn = {0};
+	assert_int_equal(bucket_turn_take(&turn, claims, 2, 100, 0, SECOND), 0);
+	assert_int_equal(bucket_turn_take(&turn, claims, 2, 100, 250, SECOND), 250);
+	// 50 are there, 50 more come in a tenth of a second.
+	assert_int_equal(bucket_turn_take(&turn, claims, 2, 100, 250, SECOND), 0);
+	assert_int_equal(turn.wake, SECOND + SECOND / 10);
+	assert_int_equal(turn.credit, 100);
+	assert_int_equal(bucket_turn_take(&turn, claims, 2, 100, 250, turn.wake - 1), 0);
+	// Another one is behind it.
+	struct bucket_turn other = {0};
+	assert_int_equal(bucket_take_upto_all(claims, 2, 100, SECOND + SECOND / 10), 0);
+	assert_int_equal(bucket_turn_take(&other, claims, 2, 100, 250, SECOND + SECOND / 20), 0);
+	assert_int_equal(other.wake, SECOND + 3 * (SECOND / 10));
+	assert_int_equal(bucket_turn_take(&turn, claims, 2, 100, 250, turn.wake), 100);
+	// It leaves: what it had taken is there for the next.
+	bucket_turn_cancel(&other, claims, 2);
+	assert_int_equal(other.credit, 0);
+	assert_int_equal(bucket_turn_take(&turn, claims, 2, 100, 250, 2 * SECOND), 250);
+	// What was credited and is more than wanted now stays credited.
+	struct bucket_turn rich = {.credit = 80};
+	assert_int_equal(bucket_turn_take(&rich, claims, 2, 100, 30, 2 * SECOND), 30);
+	assert_int_equal(rich.credit, 50);
+	// Nothing limits.
+	struct bucket_claim none[] = {{NULL, 0, 0}, {&user, 0, 0}};
+	struct bucket_turn free_turn = {0};
+	assert_int_equal(bucket_turn_take(&free_turn, none, 2, 100, 77777, SECOND), 77777);
+	bucket_turn_cancel(&free_turn, none, 2);
+	// The second bucket's queue is full: the first keeps its own.
+	uint64_t now = 9 * SECOND;
+	bucket_init(&user, now);
+	bucket_init(&address, now);
+	struct bucket_claim slow[] = {{&user, 1000, 1000}, {&address, 1, 100}};
+	struct bucket_turn turns[4] = {{0}};
+	assert_int_equal(bucket_turn_take(&turns[0], slow, 2, 100, 100, now), 100);
+	for (int i = 1; i < 4; i++) // 50 s, 100 s, and 150 s is too long
+		assert_int_equal(bucket_turn_take(&turns[i], slow, 2, 50, 100, now), 0);
+	assert_int_equal(turns[2].credit, 50);
+	assert_int_equal(turns[2].due, now + 100 * SECOND);
+	assert_int_equal(turns[2].wake, now + SECOND); // looks whether the others are still there
+	assert_int_equal(turns[3].credit, 0);
+	assert_true(turns[3].due > now + 30 * SECOND && turns[3].due < now + 32 * SECOND);
+	assert_int_equal(bucket_available(&user, 1000, 1000, now), 800);
+	bucket_turn_cancel(&turns[1], slow, 2);
+	now += SECOND;
+	assert_int_equal(bucket_turn_take(&turns[2], slow, 2, 50, 100, now), 0);
+	bucket_refund(&address, 1, 60);
+	now += SECOND;
+	assert_int_equal(bucket_turn_take(&turns[2], slow, 2, 50, 100, now), 62);
 }
 
 static void several_at_once(void **state)
@@ -267,7 +384,10 @@ static void *contend(void *arg)
 	struct rng r;
 	rng_init(&r, c->seed);
 	uint64_t now;
+	struct bucket_turn turn = {0};
+	struct bucket_claim claim = {c->bucket, contend_rate, contend_burst};
 	while ((now = atomic_load(c->clock)) < contend_end) {
+		c->got += bucket_turn_take(&turn, &claim, 1, 5000, 20000, now);
 		uint64_t want = 1 + rng_below(&r, 20000);
 		uint64_t n = bucket_take_upto(c->bucket, contend_rate, contend_burst, want, now);
 		if (n < want)
@@ -275,8 +395,10 @@ static void *contend(void *arg)
 		uint64_t unused = n ? rng_below(&r, n) : 0;
 		bucket_refund(c->bucket, contend_rate, unused);
 		c->got += n - unused;
-		bucket_wait(c->bucket, contend_rate, contend_burst, want, now);
+		if (rng_below(&r, 10) == 0)
+			bucket_turn_cancel(&turn, &claim, 1);
 	}
+	bucket_turn_cancel(&turn, &claim, 1);
 	return NULL;
 }
 
@@ -324,8 +446,11 @@ int main(void)
 		cmocka_unit_test(late_clock_gets_less),
 		cmocka_unit_test(rate_changes_on_the_way),
 		cmocka_unit_test(forgets_after_long_idle),
-		cmocka_unit_test(waiters_share_evenly),
-		cmocka_unit_test(slow_timer_does_not_starve),
+		cmocka_unit_test(turns_are_even),
+		cmocka_unit_test(slow_timer),
+		cmocka_unit_test(long_queue),
+		cmocka_unit_test(full_queue),
+		cmocka_unit_test(a_turn),
 		cmocka_unit_test(several_at_once),
 		cmocka_unit_test(exact_under_contention),
 	};
