@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // sluice run and sluice check.
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,16 @@ struct arguments {
 	struct config_source source;
 	const char *listen[LISTEN_MAX];
 };
+
+// Whatever stands in arguments is shown to every user of the machine (proc(5), cmdline): a password does
+// not stay there. It was to be seen for a moment; a users file never shows it.
+static void hide_password(char *listen)
+{
+	char *at = strrchr(listen, '@'), *colon = strchr(listen, ':');
+
+	if (at && colon && colon < at)
+		memset(colon + 1, 'x', (size_t)(at - colon - 1));
+}
 
 static int parse(int argc, char **argv, struct arguments *args)
 {
@@ -46,7 +57,10 @@ static int parse(int argc, char **argv, struct arguments *args)
 				fprintf(stderr, "sluice: more than %d times -L\n", LISTEN_MAX);
 				return -1;
 			}
-			args->listen[args->source.listen_count++] = optarg;
+			args->listen[args->source.listen_count] = strdup(optarg);
+			if (!args->listen[args->source.listen_count++])
+				return -1;
+			hide_password(optarg);
 			break;
 		case 'a':
 			args->source.admin = optarg;
@@ -68,11 +82,11 @@ static int parse(int argc, char **argv, struct arguments *args)
 }
 
 // What a person who started it by hand wants to know.
-static void say_what_to_try(const struct control *control)
+static void say_what_to_try(const struct control *control, bool by_hand)
 {
 	char proxy[ENDPOINT_STRLEN], admin[ENDPOINT_STRLEN];
 
-	if (control->listener_count == 0 || !isatty(STDERR_FILENO))
+	if (control->listener_count == 0 || !(by_hand || isatty(STDERR_FILENO)))
 		return;
 	endpoint_format(&control->listeners[0].bound, proxy);
 	fprintf(stderr,
@@ -105,7 +119,7 @@ int run_main(int argc, char **argv)
 		log_info(LOG_MAIN, "ready", LOG_STR("version", SLUICE_VERSION),
 			 LOG_UINT("workers", control->worker_count), LOG_INT("pid", getpid()),
 			 LOG_END);
-		say_what_to_try(control);
+		say_what_to_try(control, args.source.path == NULL);
 		code = control_run(control);
 		control_stop(control);
 		log_info(LOG_MAIN, "ended", LOG_INT("status", code), LOG_END);
