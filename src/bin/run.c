@@ -41,9 +41,13 @@ static int parse(int argc, char **argv, struct arguments *args)
 		{"workers", required_argument, NULL, 'w'},
 		{NULL, 0, NULL, 0},
 	};
+	static const char *modules[LOG_MODULE_COUNT + 1];
 	int option;
 
 	memset(args, 0, sizeof(*args));
+	for (unsigned i = 0; i < LOG_MODULE_COUNT; i++)
+		modules[i] = log_module_name(i);
+	args->source.log_modules = modules;
 	args->source.environment = (const char *const *)environ;
 	args->source.listen = args->listen;
 	args->source.wall_ns = sys_wall();

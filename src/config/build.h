@@ -11,6 +11,7 @@
 
 struct config_errors;
 struct config_node;
+struct config_text;
 struct json_t;
 struct schema_key;
 struct schema_section;
@@ -62,5 +63,9 @@ int build_rules(struct config_build *b);
 int build_check(struct config_build *b);
 
 // Helpers for these.
-char *build_path(struct config_build *b, const char *path);    // made absolute from b->dir
-int build_note_file(struct config_build *b, const char *path); // for snap->files
+char *build_path(struct config_build *b, const char *path); // made absolute from b->dir
+// Reads a file that the configuration names, with its absolute path, and notes it in snap->files. When
+// it cannot be read that is reported at `at`, and ret_text->text is NULL.
+int build_read(struct config_build *b, const struct config_node *at, const char *path, size_t max,
+	       struct config_text *ret_text);
+int build_note_file(struct config_build *b, const char *path);

@@ -11,6 +11,7 @@
 #include "base/http_syntax.h"
 #include "config/build.h"
 #include "config/errors.h"
+#include "config/file.h"
 #include "config/node.h"
 #include "config/schema.h"
 
@@ -163,6 +164,20 @@ int build_note_file(struct config_build *b, const char *path)
 	files[n] = path;
 	b->snap->file_count = n + 1;
 	return 0;
+}
+
+int build_read(struct config_build *b, const struct config_node *at, const char *path, size_t max,
+	       struct config_text *ret_text)
+{
+	int r = build_note_file(b, path);
+
+	if (r < 0)
+		return r;
+	*ret_text = (struct config_text){0};
+	r = config_text_read(path, max, ret_text);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	return node_error(at, b->errors, "%s cannot be read: %s", path, strerror(-r));
 }
 
 // The addresses of this host's interfaces, which an admin listener on all addresses answers on.

@@ -166,15 +166,10 @@ static int read_password(struct config_build *b, const struct raw_parent *raw,
 	char *path = build_path(b, raw->password_file);
 	struct config_text file;
 	size_t len;
-	int r = path ? build_note_file(b, path) : -ENOMEM;
+	int r = path ? build_read(b, at, path, 4096, &file) : -ENOMEM;
 
-	if (r < 0)
+	if (r < 0 || !file.text)
 		return r;
-	r = config_text_read(path, 4096, &file);
-	if (r == -ENOMEM)
-		return r;
-	if (r < 0)
-		return node_error(at, b->errors, "%s cannot be read: %s", path, strerror(-r));
 	len = strcspn(file.text, "\r\n");
 	*ret_password = arena_text(&b->snap->arena, file.text, len);
 	config_text_release(&file);

@@ -194,14 +194,9 @@ static int read_domains(struct config_build *b, const struct config_node *at, co
 		*ret_names = &f->names;
 		return 0;
 	}
-	r = build_note_file(b, path);
-	if (r < 0)
+	r = build_read(b, at, path, LIST_FILE_MAX, &file);
+	if (r < 0 || !file.text)
 		return r;
-	r = config_text_read(path, LIST_FILE_MAX, &file);
-	if (r < 0)
-		return r == -ENOMEM ? r
-				    : node_error(at, b->errors, "%s cannot be read: %s", path,
-						 strerror(-r));
 	f = arena_alloc(&b->snap->arena, sizeof(*f));
 	snap_names_builder_init(&names);
 	r = f ? domains_file_parse(path, file.text, file.len, b->errors, &names) : -ENOMEM;

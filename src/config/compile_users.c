@@ -31,14 +31,9 @@ static int read_users_file(struct config_build *b, struct raw_list *ret_users)
 	if (!b->raw.users_file)
 		return 0;
 	path = build_path(b, b->raw.users_file);
-	r = path ? build_note_file(b, path) : -ENOMEM;
-	if (r < 0)
+	r = path ? build_read(b, at, path, LIST_FILE_MAX, &file) : -ENOMEM;
+	if (r < 0 || !file.text)
 		return r;
-	r = config_text_read(path, LIST_FILE_MAX, &file);
-	if (r < 0)
-		return r == -ENOMEM ? r
-				    : node_error(at, b->errors, "%s cannot be read: %s", path,
-						 strerror(-r));
 	list = node_new(&b->scratch, NODE_LIST, path);
 	r = list ? users_file_parse(&b->scratch, path, file.text, file.len, b->errors, list)
 		 : -ENOMEM;
