@@ -31,7 +31,7 @@ run: deps all ## install what is missing, build, and start the proxy on 127.0.0.
 	@exec $(BUILD)/sluice run $(ARGS)
 
 test: deps-tests everything ## unit, simulated-network, fuzz-corpus and integration tests
-	@scripts/run-tests --build $(BUILD) --pytest $(if $(TOOLS_TOTALS),--totals $(TOOLS_TOTALS))
+	@scripts/run-tests --build $(BUILD) --pytest tests/scripts tests/integration $(if $(TOOLS_TOTALS),--totals $(TOOLS_TOTALS))
 
 check: deps-tests everything ## format, layers, static analysis, and the suites under sanitizers
 	@scripts/run-checks --build $(BUILD) $(if $(TOOLS_TOTALS),--totals $(TOOLS_TOTALS))

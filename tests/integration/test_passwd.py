@@ -8,12 +8,12 @@ import signal
 import subprocess
 import termios
 import time
-from pathlib import Path
 
 import pytest
 
-BUILD = Path(os.environ.get("SLUICE_BUILD", Path(__file__).resolve().parents[2] / "build"))
-COMMAND = [str(BUILD / "sluice"), "passwd"]
+from kit.proxy import binary
+
+COMMAND = [binary(), "passwd"]
 PREFIXES = {"yescrypt": "$y$", "argon2id": "$argon2id$", "bcrypt": "$2b$", "sha512crypt": "$6$"}
 
 
