@@ -258,7 +258,7 @@ static void accepted(struct listener *listener, int fd, const struct sockaddr *p
 static int listen_on(struct control *control, struct admin *admin)
 {
 	struct sockaddr_storage addr;
-	int fd = listener_socket(&control->snap->admin.address, true);
+	int fd = listener_socket(&control->snap->admin.address, true, false);
 	int r = fd;
 
 	if (fd >= 0)
@@ -295,7 +295,7 @@ int admin_start(struct control *control)
 	// The guard of the admin address compares it with destinations.
 	control->snap->admin.address.port = control->admin_bound.port;
 	control->admin = admin;
-	log_info(LOG_ADMIN, "listening", LOG_ENDPOINT("address", &control->admin_bound), LOG_END);
+	log_info(LOG_ADMIN, "admin API listening", LOG_ENDPOINT("address", &control->admin_bound), LOG_END);
 	return 0;
 }
 

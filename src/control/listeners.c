@@ -42,6 +42,17 @@ static int bound_address(int fd, struct endpoint *ret)
 	return r < 0 ? r : endpoint_from_sockaddr((struct sockaddr *)&addr, sizeof(addr), ret);
 }
 
+// SO_REUSEPORT would let a second process share the port in silence: whether somebody listens there is
+// asked with a socket that does not share.
+static int check_free(const struct endpoint *address, bool dual)
+{
+	int fd = address->port ? listener_socket(address, dual, false) : -ENOENT;
+
+	if (fd >= 0)
+		sys_close(fd);
+	return fd == -EADDRINUSE ? fd : 0;
+}
+
 // A socket per worker. With port 0 the kernel chooses once, and the others join.
 static int open_sockets(struct planned *item, const struct snap_listener *wanted, unsigned workers)
 {
@@ -52,11 +63,13 @@ static int open_sockets(struct planned *item, const struct snap_listener *wanted
 		return -ENOMEM;
 	for (unsigned i = 0; i < workers; i++)
 		item->fds[i] = -1;
+	if (check_free(&address, wanted->all_addresses) < 0)
+		return -EADDRINUSE;
 	for (unsigned i = 0; i < workers; i++) {
-		int fd = listener_socket(&address, wanted->all_addresses);
+		int fd = listener_socket(&address, wanted->all_addresses, true);
 		if (fd == -EAFNOSUPPORT && wanted->all_addresses) {
 			address = endpoint_v4(INADDR_ANY, address.port);
-			fd = listener_socket(&address, false);
+			fd = listener_socket(&address, false, true);
 		}
 		if (fd < 0)
 			return fd;

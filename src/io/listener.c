@@ -9,7 +9,7 @@
 #include "base/addr.h"
 #include "io/sys.h"
 
-int listener_socket(const struct endpoint *address, bool dual)
+int listener_socket(const struct endpoint *address, bool dual, bool shared)
 {
 	struct sockaddr_storage addr;
 	socklen_t len = endpoint_to_sockaddr(address, &addr);
@@ -21,7 +21,7 @@ int listener_socket(const struct endpoint *address, bool dual)
 	sys_setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	// Accepted sockets inherit it.
 	sys_setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	int r = sys_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
+	int r = shared ? sys_setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) : 0;
 	if (r == 0 && address->family == AF_INET6)
 		r = sys_setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6));
 	if (r == 0)

@@ -34,9 +34,10 @@ struct listener {
 	int burst; // how many to accept at the next event
 };
 
-// Makes a listening socket: SO_REUSEADDR, SO_REUSEPORT, non-blocking. `dual`: an IPv6 wildcard takes
+// Makes a listening socket: SO_REUSEADDR, TCP_NODELAY, non-blocking. `dual`: an IPv6 wildcard takes
 // IPv4 too. Returns the descriptor; -EADDRINUSE, -EACCES, -EADDRNOTAVAIL, ... Any thread.
-int listener_socket(const struct endpoint *address, bool dual);
+// `shared`: several sockets may have the address (SO_REUSEPORT).
+int listener_socket(const struct endpoint *address, bool dual, bool shared);
 // Begins to accept on fd. On success the listener owns fd.
 int listener_init(struct listener *listener, struct loop *loop, int fd,
 		  listener_accepted_fn *accepted, listener_paused_fn *paused);
