@@ -9,6 +9,7 @@
 #include "base/buf.h"
 #include "base/http_head.h"
 #include "front/attempt.h"
+#include "io/loop.h"
 #include "io/timer.h"
 #include "obs/close_reason.h"
 #include "policy/bucket.h"
@@ -62,6 +63,7 @@ struct http_exchange {
 	struct bucket_claim claims[2][2]; // by direction, see account_claims
 	struct bucket_turn turn[2];       // by direction
 	struct timer tokens;              // until a limited direction may go on
+	struct task again;                // goes on after the others had their turn
 	struct http_client *client;
 };
 

@@ -24,6 +24,8 @@ enum {
 	IN_MAX = 96 * 1024, // a response's head, or content that the client has not taken
 	OUT_MAX = 128 * 1024,
 	GRANT_MIN = 1024,
+	TURN_MAX =
+		512 * 1024, // bytes of one direction, then the worker's other sessions come first
 };
 
 enum { UP, DOWN };
@@ -83,6 +85,7 @@ void http_exchange_cancel(struct http_client *client)
 		bucket_turn_cancel(&ex->turn[d], ex->claims[d], 2);
 	if (timer_is_set(&ex->tokens))
 		loop_timer_cancel(client->session->front->loop, &ex->tokens);
+	loop_task_cancel(&ex->again);
 	drop_upstream(client, false);
 	buf_release(&ex->in);
 	buf_release(&ex->out);
@@ -100,6 +103,25 @@ static void fail(struct http_client *client, enum close_reason reason)
 		http_refuse(client, reason);
 	else
 		session_close(session, reason, true);
+}
+
+/*
+ * Turns.
+ */
+
+static void turn_came(struct loop *loop, struct task *task)
+{
+	struct http_exchange *ex = caa_container_of(task, struct http_exchange, again);
+
+	http_exchange_pump(ex->client);
+}
+
+static bool turn_is_over(struct http_client *client, uint64_t bytes, uint64_t until)
+{
+	if (bytes < until)
+		return false;
+	loop_task_set(client->session->front->loop, &client->exchange->again);
+	return true;
 }
 
 /*
@@ -238,8 +260,11 @@ static bool pump_request(struct http_client *client)
 	struct session *session = client->session;
 	struct http_exchange *ex = client->exchange;
 	struct buf *in = &session->talk->in;
+	uint64_t until = ex->bytes_up + TURN_MAX;
 
 	while (flush_up(client) && !ex->request_done) {
+		if (turn_is_over(client, ex->bytes_up, until))
+			return true;
 		size_t want = in->len ? allowance(client, UP, in->len) : 0;
 		if (in->len && !want)
 			return true;
@@ -503,10 +528,12 @@ static bool pump_response(struct http_client *client)
 {
 	struct http_exchange *ex = client->exchange;
 	struct session *session = client->session;
+	uint64_t until = ex->bytes_down + TURN_MAX;
 
 	while (session->talk->out.len == 0) {
 		uint8_t *space;
-		if (!(ex->upstream->ready & STREAM_IN))
+		if (!(ex->upstream->ready & STREAM_IN) ||
+		    turn_is_over(client, ex->bytes_down, until))
 			return true;
 		size_t want = allowance(client, DOWN, READ_SIZE);
 		if (!want)
@@ -711,6 +738,7 @@ void http_exchange_begin(struct http_client *client, const struct host *host, ui
 	buf_init(&ex->in, IN_MAX);
 	buf_init(&ex->out, OUT_MAX);
 	timer_init(&ex->tokens, tokens_came);
+	task_init(&ex->again, turn_came);
 	ex->attempt = (struct attempt){.session = session,
 				       .done = dialed,
 				       .owner = client,
