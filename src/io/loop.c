@@ -123,6 +123,20 @@ void loop_forget(struct loop *loop, struct watch *watch)
 	watch->fd = -1;
 }
 
+// Passes go on, though nothing has arrived: a stream joins the set, or wants to be looked at again.
+static void pace_begin(struct loop *loop)
+{
+	struct loop_pace *pace = &loop->pace;
+
+	if (pace->ticking)
+		return;
+	pace->ticking = true;
+	pace->silent = 0;
+	pace->interval = PACE_MIN_NS;
+	pace->last = loop->now;
+	pace->next = loop->now + pace->interval;
+}
+
 int loop_move(struct loop *loop, struct watch *watch, enum loop_set set)
 {
 	if (watch->fd < 0 || watch->set == set || (set == LOOP_PACED && !loop->pace_max_ns))
@@ -138,13 +152,7 @@ int loop_move(struct loop *loop, struct watch *watch, enum loop_set set)
 		return 0;
 	}
 	loop->pace.members++;
-	if (!loop->pace.ticking) {
-		loop->pace.ticking = true;
-		loop->pace.silent = 0;
-		loop->pace.interval = PACE_MIN_NS;
-		loop->pace.last = loop->now;
-		loop->pace.next = loop->now + loop->pace.interval;
-	}
+	pace_begin(loop);
 	return 0;
 }
 
@@ -162,8 +170,10 @@ void loop_task_set(struct loop *loop, struct task *task)
 
 void loop_task_set_paced(struct loop *loop, struct task *task)
 {
-	if (!task->node.next)
-		cds_list_add_tail(&task->node, &loop->pace.again);
+	if (task->node.next)
+		return;
+	cds_list_add_tail(&task->node, &loop->pace.again);
+	pace_begin(loop); // the caller may be a timer, in a time of silence
 }
 
 void loop_task_cancel(struct task *task)
