@@ -7,6 +7,7 @@
 // session was closed.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct session;
@@ -26,6 +27,10 @@ struct driver {
 	void (*event)(struct session *session);
 	// The time set by session_deadline has come; NULL: the session's own admission deadline holds.
 	void (*timeout)(struct session *session);
+	// A new snapshot, under which the session stays: renews limits. May be NULL, and end the session.
+	void (*renew)(struct session *session);
+	// Whether the session moves bytes to its destination already; NULL: no.
+	bool (*is_connected)(const struct session *session);
 	// The proxy drains: ends the session if it is idle, else lets it finish; may be NULL.
 	void (*drain)(struct session *session);
 	// Frees session->driver_state and cancels what it has under way. Called once.

@@ -393,6 +393,19 @@ static void http_timeout(struct session *session)
 	}
 }
 
+static bool http_is_connected(const struct session *session)
+{
+	const struct http_client *client = session->driver_state;
+
+	return client->exchange && client->exchange->upstream;
+}
+
+static void http_renew(struct session *session)
+{
+	if (http_is_connected(session))
+		http_exchange_renew(session->driver_state);
+}
+
 // Between two requests, or before the first byte of the only one.
 static void http_drain(struct session *session)
 {
@@ -410,6 +423,8 @@ const struct driver driver_http = {
 	.drained = http_moved,
 	.event = http_moved,
 	.timeout = http_timeout,
+	.renew = http_renew,
+	.is_connected = http_is_connected,
 	.drain = http_drain,
 	.release = http_release,
 };

@@ -93,6 +93,8 @@ void http_refuse(struct http_client *client, enum close_reason reason);
 void http_exchange_begin(struct http_client *client, const struct host *host, uint64_t route_id);
 // Moves what can be moved in both directions. May end the exchange, and the session.
 void http_exchange_pump(struct http_client *client);
+// Takes the limits of the snapshot in force. May end the exchange, and the session.
+void http_exchange_renew(struct http_client *client);
 // Ends it, whatever its state; the upstream connection is closed unless it was put back. NULL is fine.
 void http_exchange_cancel(struct http_client *client);
 

@@ -161,6 +161,7 @@ static void set_limits(struct http_client *client)
 	const struct snap_user *user =
 		session->user_id ? snap_user_by_id(snap, session->user_id) : NULL;
 
+	ex->limited = false;
 	for (int d = UP; d <= DOWN; d++) {
 		account_claims(session->user, user ? &user->limits : NULL, session->address,
 			       &snap->per_address, d == UP ? ACCOUNT_UP : ACCOUNT_DOWN,
@@ -574,6 +575,12 @@ void http_exchange_pump(struct http_client *client)
 	pump_response(client);
 }
 
+void http_exchange_renew(struct http_client *client)
+{
+	set_limits(client);
+	http_exchange_pump(client);
+}
+
 static void upstream_event(struct loop *loop, struct stream *stream)
 {
 	http_exchange_pump(stream->owner);
@@ -720,6 +727,7 @@ static bool take_pooled(struct http_client *client)
 		return false;
 	ex->upstream = ex->pooled->stream;
 	session->upstream = ex->pooled->peer;
+	session->by_parent = ex->by_parent;
 	return true;
 }
 

@@ -6,11 +6,20 @@
 
 #include "base/host.h"
 #include "front/attempt.h"
+#include "front/driver.h"
 #include "front/front.h"
 #include "front/session.h"
 #include "obs/metrics.h"
 #include "policy/account.h"
 #include "snap/snap.h"
+
+// Before a destination is connected, its decision is still to come.
+static bool is_connected(const struct session *session)
+{
+	if (session->phase == SESSION_TALK && session->driver && session->driver->is_connected)
+		return session->driver->is_connected(session);
+	return session->phase == SESSION_RELAY;
+}
 
 static bool still_allowed(struct session *session, const struct snap *snap)
 {
@@ -22,7 +31,7 @@ static bool still_allowed(struct session *session, const struct snap *snap)
 	if (session->user && account_generation(session->user) != session->user_generation)
 		return false;
 	// A removed listener takes no new clients; the ones it has are judged by what remains.
-	if (!listener || session->phase != SESSION_RELAY)
+	if (!listener || !is_connected(session))
 		return true;
 	if (listener->auth_required && !session->user_id && !session->fixed_target)
 		return false;
@@ -49,6 +58,8 @@ void revalidate_session(struct session *session)
 	}
 	if (session->phase == SESSION_RELAY && session_apply_limits(session, snap) < 0)
 		session_close(session, CLOSE_NO_MEMORY, true);
+	else if (session->phase == SESSION_TALK && session->driver && session->driver->renew)
+		session->driver->renew(session);
 }
 
 void front_revalidate(struct front *front)
