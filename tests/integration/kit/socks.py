@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """SOCKS clients byte by byte."""
 
+import base64
 import ipaddress
 import socket
 import struct
 
-from kit.net import dial, read_exactly
+from kit.net import dial, read_exactly, read_until
 
 
 class Refused(Exception):
@@ -98,21 +99,21 @@ def socks4(proxy, host, port, user="", command=1, **options):
 
 def connect(proxy, host, port, user=None, password=None, **options):
     """A tunnel by HTTP CONNECT."""
-    import base64  # pylint: disable=import-outside-toplevel
-
-    from kit.http import Client  # pylint: disable=import-outside-toplevel
-    fields = []
-    if user is not None:
-        fields = ["Proxy-Authorization: Basic " +
-                  base64.b64encode(f"{user}:{password}".encode()).decode()]
-    client = Client(proxy, **options)
     target = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    response = client.connect(target, *fields)
-    if response.status != 200:
-        client.close()
-        raise Refused("connect", response.status)
-    assert not client.stream.buffer, "bytes before the tunnel's own"
-    return client.sock
+    head = f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n"
+    if user is not None:
+        credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+        head += f"Proxy-Authorization: Basic {credentials}\r\n"
+    sock = dial(proxy, **options)
+    try:
+        sock.sendall(head.encode() + b"\r\n")
+        status = int(read_until(sock, b"\r\n\r\n").split(b" ")[1])
+        if status != 200:
+            raise Refused("connect", status)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 TUNNELS = {"connect": connect, "socks4": socks4, "socks5": socks5}
