@@ -140,7 +140,7 @@ def test_delay_of_a_message_after_a_stream(sluice, echo_server):
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_iperf(sluice, direction, folder):
-    """D1 O2: iperf3 through a route, both directions; the access log counts what iperf3 counted."""
+    """D1 O2: iperf3 through a route, both directions; the access log agrees with iperf3."""
     port = free_port()
     # pylint: disable-next=consider-using-with
     server = subprocess.Popen(["iperf3", "-s", "-p", str(port), "-B", "127.0.0.1", "-1", "-J"],
@@ -159,17 +159,18 @@ def test_iperf(sluice, direction, folder):
         server.kill()
         server.wait()
     result = json.loads(done.stdout)["end"]
-    # iperf3 counts what it sent; on the way down some of it may be read by nobody at the end
-    counted = result["sum_sent"]["bytes"] if direction == "up" else result["sum_received"]["bytes"]
+    # the receiver may close with data still under way: what the proxy delivered lies between the two
+    least, most = result["sum_received"]["bytes"], result["sum_sent"]["bytes"]
     records = proxy.wait_access(count=2)
     data = max(records, key=lambda r: r["bytes_up"] + r["bytes_down"])
     cookie = 37  # begins each iperf3 connection
     if direction == "up":
-        assert data["bytes_up"] == counted + cookie
+        assert least + cookie <= data["bytes_up"] <= most + cookie
     else:
         assert data["bytes_up"] == cookie
-        assert data["bytes_down"] >= counted >= 256 * MIB
-    assert data["bytes_spliced"] > 0.9 * counted
+        assert least <= data["bytes_down"] <= most
+    assert least > 200 * MIB
+    assert data["bytes_spliced"] > 0.9 * least
 
 
 def test_splice_system_calls(sluice, sink_server, folder):
