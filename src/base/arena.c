@@ -27,6 +27,7 @@ void arena_release(struct arena *a)
 		struct arena_chunk *c = a->chunks;
 
 		a->chunks = c->next;
+		explicit_bzero(c->bytes, c->size);
 		free(c);
 	}
 	arena_init(a);

@@ -17,7 +17,7 @@ struct arena {
 // An empty arena; all zero bytes are an empty arena too.
 void arena_init(struct arena *a);
 
-// Frees everything that came from it. Fine on an empty or released arena.
+// Wipes (it may hold secrets) and frees everything that came from it. Fine on an empty or released arena.
 void arena_release(struct arena *a);
 
 // Zeroed memory, aligned for any type, that lives until arena_release. NULL when memory ran out
