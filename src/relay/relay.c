@@ -95,8 +95,11 @@ static void set_paced(struct relay *relay, bool paced)
 		return;
 	relay->paced = paced;
 	metric_gauge_add(&relay->env->metrics->relays_paced, paced ? 1 : -1);
-	if (!paced)
+	// What a paced task was to look at again is looked at now.
+	if (!paced) {
 		loop_task_cancel(&relay->task);
+		loop_task_set(loop, &relay->task);
+	}
 	for (int side = 0; side < 2; side++)
 		relay->side[side]->ops->pace(loop, relay->side[side],
 					     paced ? LOOP_PACED : LOOP_PROMPT);
@@ -398,12 +401,15 @@ static void pump_both(struct relay *relay)
 		return;
 	if (!half_closed && (relay->dir[0].finished || relay->dir[1].finished))
 		arm_timer(relay);
-	// A side that failed while the bytes it sent are stuck has nobody left to wait for.
-	for (int side = 0; side < 2; side++)
-		if ((relay->side[side]->ready & STREAM_ERROR) && holds(&relay->dir[side])) {
+	// A side that failed when it had ended, or while the bytes it sent are stuck, is not read any
+	// more: nothing else would tell.
+	for (int side = 0; side < 2; side++) {
+		const struct relay_dir *dir = &relay->dir[side];
+		if ((relay->side[side]->ready & STREAM_ERROR) && (dir->ended || holds(dir))) {
 			fail(relay, (enum relay_side)side, -ECONNRESET);
 			return;
 		}
+	}
 }
 
 static void side_ready(struct loop *loop, struct stream *stream)
