@@ -23,6 +23,8 @@ enum {
 	VISIT_MAX = 200000, // sessions of one worker that a request looks at
 	EVENTS_MAX = 512,
 };
+// How long one request waits for workers that do not answer, in all.
+#define PATIENCE_NS 1000000000ULL
 
 enum sort { SORT_ID, SORT_BYTES, SORT_AGE };
 
@@ -45,6 +47,7 @@ struct gathered {
 	struct item *items;
 	size_t count, room;
 	uint64_t matched;
+	unsigned unanswered; // workers
 	bool truncated;
 };
 
@@ -228,13 +231,32 @@ static void gather(struct worker *worker, void *ctx)
 	free(heap);
 }
 
+struct patience {
+	uint64_t until;
+};
+
+static int call(struct control *control, unsigned worker, struct patience *patience,
+		void (*run)(struct worker *worker, void *ctx), void *ctx)
+{
+	uint64_t now = sys_now(), left;
+
+	if (!patience->until)
+		patience->until = now + PATIENCE_NS;
+	// A worker that is well answers in far less, so those after a stalled one still do.
+	left = patience->until > now + PATIENCE_NS / 50 ? patience->until - now : PATIENCE_NS / 50;
+	return worker_call_any(&control->workers[worker], run, ctx, left);
+}
+
 static void gather_all(struct control *control, const struct wanted *wanted,
 		       struct gathered *gathered)
 {
+	struct patience patience = {0};
+
 	*gathered = (struct gathered){.wanted = wanted};
 	text_init(&gathered->text, 0);
 	for (unsigned i = 0; i < control->worker_count; i++)
-		worker_call_any(&control->workers[i], gather, gathered);
+		if (call(control, i, &patience, gather, gathered) < 0)
+			gathered->unanswered++;
 	if (gathered->count)
 		qsort(gathered->items, gathered->count, sizeof(*gathered->items), by_key);
 }
@@ -290,11 +312,15 @@ void admin_connections(struct control *control, const struct admin_request *requ
 		return;
 	}
 	gather_all(control, &wanted, &gathered);
+	if (gathered.text.failed)
+		out->failed = true; // answered by 503
 	size_t shown = gathered.count < wanted.limit ? gathered.count : wanted.limit;
 	reply->type = "application/json";
-	text_printf(out, "{\"live\":%u,\"matched\":%llu,\"truncated\":%s,\"connections\":[",
+	text_printf(out,
+		    "{\"live\":%u,\"matched\":%llu,\"truncated\":%s,\"unanswered\":%u,"
+		    "\"connections\":[",
 		    control_live(control), (unsigned long long)gathered.matched,
-		    gathered.truncated ? "true" : "false");
+		    gathered.truncated ? "true" : "false", gathered.unanswered);
 	for (size_t i = 0; i < shown; i++) {
 		text_str(out, i ? ",\n" : "\n");
 		text_bytes(out, gathered.text.data + gathered.items[i].offset,
@@ -389,6 +415,8 @@ void admin_connection_close(struct control *control, const struct admin_request 
 			    struct admin_reply *reply)
 {
 	struct closing closing = {0};
+	struct patience patience = {0};
+	unsigned unanswered = 0;
 	const char *rest;
 	size_t rest_len;
 
@@ -398,9 +426,12 @@ void admin_connection_close(struct control *control, const struct admin_request 
 		return;
 	}
 	for (unsigned i = 0; i < control->worker_count && !closing.found; i++)
-		worker_call_any(&control->workers[i], close_one, &closing);
+		if (call(control, i, &patience, close_one, &closing) < 0)
+			unanswered++;
 	if (closing.found)
 		admin_say(reply, 200, "closed");
+	else if (unanswered)
+		admin_say(reply, 503, "a worker did not answer; try again");
 	else
 		admin_say(reply, 404, "there is no such connection any more");
 }

@@ -20,8 +20,9 @@ struct admin_request {
 
 struct admin_reply {
 	unsigned status;
-	const char *type; // Content-Type
-	struct text body; // the caller releases it
+	const char *type;  // Content-Type
+	const char *allow; // of 405: the method that would do; NULL: no such field
+	struct text body;  // the caller releases it
 };
 
 // The value of a query parameter, percent-decoded, with a NUL: its length, -ENOENT when it is not there,

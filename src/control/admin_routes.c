@@ -169,6 +169,9 @@ static void set_level(struct control *control, const struct admin_request *reque
 		log_set_level_all((enum log_level)level);
 	else
 		log_set_level((enum log_module)module, (enum log_level)level);
+	log_each(LOG_LEVEL_INFO, LOG_ADMIN, "log level set",
+		 LOG_STR("module", module < 0 ? "all" : log_module_name((enum log_module)module)),
+		 LOG_STR("level", log_level_name((enum log_level)level)), LOG_END);
 	show_levels(control, request, reply);
 }
 
@@ -268,7 +271,7 @@ void admin_route(struct control *control, const struct admin_request *request,
 		 struct admin_reply *reply)
 {
 	struct slice method = request->head->method_name;
-	bool known = false;
+	const char *allow = NULL;
 
 	reply->type = "text/plain; charset=utf-8";
 	if (request->head->method == HTTP_METHOD_HEAD)
@@ -276,14 +279,19 @@ void admin_route(struct control *control, const struct admin_request *request,
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++) {
 		if (!path_matches(routes[i].path, request->path))
 			continue;
-		known = true;
+		if (!allow || strcmp(allow, routes[i].method) == 0)
+			allow = routes[i].method;
+		else
+			allow = "GET, HEAD, POST";
 		if (!slice_equal(method, slice_from_string(routes[i].method)))
 			continue;
 		routes[i].run(control, request, reply);
 		return;
 	}
-	if (known)
+	if (allow) {
+		reply->allow = strcmp(allow, "GET") == 0 ? "GET, HEAD" : allow;
 		admin_say(reply, 405, "This address is not asked so: changes are made by POST.");
-	else
+	} else {
 		admin_say(reply, 404, "There is nothing here; doc/admin.md lists what there is.");
+	}
 }

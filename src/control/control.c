@@ -175,6 +175,9 @@ int control_start(struct control *control, const struct config_source *source)
 		return start_failed("memory", -ENOMEM);
 	publish(control, snap);
 	metric_gauge_set(&control->metrics->config_last_reload_success, 1);
+	r = sandbox_prepare(); // threads inherit it
+	if (r < 0)
+		return start_failed("privileges", r);
 	r = logs_start(snap);
 	if (r < 0)
 		return EXIT_START; // said why
@@ -222,6 +225,7 @@ int control_reload(struct control *control, const char *cause, struct text *ret_
 {
 	struct config_errors errors;
 	struct listeners_plan *plan = NULL;
+	struct admin_plan admin;
 	struct text why;
 	struct snap *snap;
 
@@ -232,7 +236,12 @@ int control_reload(struct control *control, const char *cause, struct text *ret_
 		write_errors(&errors, &why);
 	config_errors_release(&errors);
 	if (r == 0) {
-		r = listeners_open(control, snap, &why, &plan);
+		r = admin_open(control, snap, &why, &admin);
+		if (r == 0) {
+			r = listeners_open(control, snap, &why, &plan);
+			if (r < 0)
+				admin_abandon(&admin);
+		}
 		if (r < 0)
 			snap_free(snap);
 	}
@@ -249,6 +258,8 @@ int control_reload(struct control *control, const char *cause, struct text *ret_
 		return -EINVAL;
 	}
 	text_release(&why);
+	// Before the workers see the new address and guard it alone.
+	admin_commit(control, &admin);
 	publish(control, snap);
 	logs_update(snap);
 	listeners_commit(control, snap, plan);

@@ -36,7 +36,7 @@ struct control {
 	struct control_listener *listeners;
 	unsigned listener_count;
 	struct metrics *metrics; // cells of this thread
-	struct admin *admin;     // NULL: disabled
+	struct admin *admin;
 	struct watch signals;
 	struct watch file_watch;
 	struct timer watch_timer;
@@ -46,7 +46,7 @@ struct control {
 	bool reload_failed; // the last one
 	int exit_code;
 	int64_t started_wall;
-	struct endpoint admin_bound;
+	struct endpoint admin_bound; // where the admin API listens; unset: nowhere
 };
 
 // Exit codes of `sluice run`, as documented.

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <urcu/compiler.h>
 #include <urcu/urcu-qsbr.h>
 
@@ -227,11 +228,17 @@ struct worker_mail {
 	struct mail mail;
 	uint64_t listener_id;
 	int fd;
+};
+
+// A call that somebody waits for. Whoever sees it last frees it: the caller, or, when the caller has
+// given up, the worker.
+struct worker_call {
+	struct mail mail;
 	void (*run)(struct worker *worker, void *ctx);
 	void *ctx;
-	pthread_mutex_t *lock;
-	pthread_cond_t *over;
-	bool *is_over;
+	pthread_mutex_t lock;
+	pthread_cond_t over;
+	enum { CALL_POSTED, CALL_RUNNING, CALL_OVER, CALL_GIVEN_UP } state_shared; // by lock
 };
 
 static int post(struct worker *worker, mail_fn *deliver, const struct worker_mail *content)
@@ -297,17 +304,31 @@ static void drain_delivered(struct loop *loop, struct mail *base)
 	free(caa_container_of(base, struct worker_mail, mail));
 }
 
+static void call_free(struct worker_call *call)
+{
+	pthread_cond_destroy(&call->over);
+	pthread_mutex_destroy(&call->lock);
+	free(call);
+}
+
 static void call_delivered(struct loop *loop, struct mail *base)
 {
-	struct worker_mail *mail = caa_container_of(base, struct worker_mail, mail);
-	pthread_mutex_t *lock = mail->lock;
+	struct worker_call *call = caa_container_of(base, struct worker_call, mail);
 
-	mail->run(worker_of(loop), mail->ctx);
-	pthread_mutex_lock(lock);
-	*mail->is_over = true;
-	pthread_cond_signal(mail->over);
-	pthread_mutex_unlock(lock);
-	free(mail);
+	pthread_mutex_lock(&call->lock);
+	bool wanted = call->state_shared == CALL_POSTED;
+	if (wanted)
+		call->state_shared = CALL_RUNNING;
+	pthread_mutex_unlock(&call->lock);
+	if (!wanted) {
+		call_free(call);
+		return;
+	}
+	call->run(worker_of(loop), call->ctx);
+	pthread_mutex_lock(&call->lock);
+	call->state_shared = CALL_OVER;
+	pthread_cond_signal(&call->over);
+	pthread_mutex_unlock(&call->lock);
 }
 
 int worker_listen_any(struct worker *worker, uint64_t listener_id, int fd)
@@ -331,21 +352,32 @@ int worker_drain_any(struct worker *worker)
 	return post(worker, drain_delivered, &(struct worker_mail){0});
 }
 
-int worker_call_any(struct worker *worker, void (*run)(struct worker *worker, void *ctx), void *ctx)
+int worker_call_any(struct worker *worker, void (*run)(struct worker *worker, void *ctx), void *ctx,
+		    uint64_t timeout_ns)
 {
-	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	pthread_cond_t over = PTHREAD_COND_INITIALIZER;
-	bool is_over = false;
-	int r = post(
-		worker, call_delivered,
-		&(struct worker_mail){
-			.run = run, .ctx = ctx, .lock = &lock, .over = &over, .is_over = &is_over});
+	struct worker_call *call = malloc(sizeof(*call));
+	uint64_t until = sys_now() + timeout_ns;
+	const struct timespec deadline = {(time_t)(until / 1000000000), (long)(until % 1000000000)};
 
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&lock);
-	while (!is_over)
-		pthread_cond_wait(&over, &lock);
-	pthread_mutex_unlock(&lock);
+	if (!call)
+		return -ENOMEM;
+	*call = (struct worker_call){.mail.deliver = call_delivered, .run = run, .ctx = ctx};
+	pthread_mutex_init(&call->lock, NULL);
+	pthread_cond_init(&call->over, NULL);
+	mailbox_post_any(&worker->loop.mailbox, &call->mail);
+	pthread_mutex_lock(&call->lock);
+	while (call->state_shared == CALL_POSTED &&
+	       pthread_cond_clockwait(&call->over, &call->lock, CLOCK_MONOTONIC, &deadline) == 0)
+		;
+	if (call->state_shared == CALL_POSTED) {
+		call->state_shared = CALL_GIVEN_UP;
+		pthread_mutex_unlock(&call->lock);
+		return -ETIMEDOUT;
+	}
+	// It has begun and uses `ctx`: its end must be waited for.
+	while (call->state_shared != CALL_OVER)
+		pthread_cond_wait(&call->over, &call->lock);
+	pthread_mutex_unlock(&call->lock);
+	call_free(call);
 	return 0;
 }

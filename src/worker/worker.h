@@ -51,6 +51,7 @@ int worker_unlisten_any(struct worker *worker, uint64_t listener_id);
 int worker_reconfigure_any(struct worker *worker);
 // No new connections; idle ones end.
 int worker_drain_any(struct worker *worker);
-// Runs `run` on the worker's thread, and waits until it has returned. Not from a worker.
-int worker_call_any(struct worker *worker, void (*run)(struct worker *worker, void *ctx),
-		    void *ctx);
+// Runs `run` on the worker's thread, and waits until it has returned. Not from a worker. -ETIMEDOUT: the
+// worker did not come to it in that time, and `run` will not be called any more. -ENOMEM.
+int worker_call_any(struct worker *worker, void (*run)(struct worker *worker, void *ctx), void *ctx,
+		    uint64_t timeout_ns);

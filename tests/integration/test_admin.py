@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as classic_families
 
-from kit.net import read_exactly, reset
+from kit.net import free_port, read_exactly, reset
 from kit.proxy import split_address
 from kit.socks import socks5
 from kit.wait import until
@@ -282,4 +282,100 @@ def test_sandbox(admin, origin, curl, echo_server):
 def test_sandbox_can_be_switched_off(admin):
     """Q3: sandbox.seccomp: false."""
     proxy, _ = admin({"sandbox": {"seccomp": False}})
-    assert all(s["Seccomp"].strip() == "0" for s in thread_status(proxy.pid))
+    assert all(s["Seccomp"].strip() == "0" and s["NoNewPrivs"].strip() == "1"
+               for s in thread_status(proxy.pid))
+
+
+def test_reload_moves_the_admin_address(admin, curl):
+    """C2: another admin address is taken by a reload, guarded at once, and can be switched off."""
+    proxy, api = admin()
+    assert api.ask("POST", "/reload")[0] == 200
+    assert api.get("/healthz"), "port 0 keeps its port"
+    old, moved = api.address, free_port()
+    proxy.write({"admin": {"address": f"127.0.0.1:{moved}"}})
+    status, _, why = api.ask("POST", "/reload")
+    assert status == 200, why
+    api.address = ("127.0.0.1", moved)
+    assert api.get("/healthz")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(old, timeout=5)
+    for port in (moved,):
+        done = curl("-x", proxy.url(), "-o", "/dev/null", "-w", "%{http_code}",
+                    f"http://127.0.0.1:{port}/stats", check=False)
+        assert done.stdout == "403"
+    with socket.create_connection(api.address, timeout=5) as idle:
+        assert api.ask("POST", "/reload")[0] == 200
+        proxy.write({"admin": {"address": "off"}})
+        assert api.ask("POST", "/reload")[0] == 200, "the request that switches it off is answered"
+        assert idle.recv(10) == b""
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(api.address, timeout=5)
+    proxy.write(ADMIN)
+    seen = len(proxy.logs.read())
+    proxy.reload()
+    api.address = split_address(proxy.wait_log("admin API listening", after=seen)["address"])
+    assert api.get("/ready")
+
+
+def test_reload_with_an_admin_address_in_use(admin, echo_server):
+    """C2: an address that cannot be had fails the reload with the reason, and the old one stays."""
+    proxy, api = admin()
+    proxy.write({"admin": {"address": echo_server.name}})
+    status, _, why = api.ask("POST", "/reload")
+    assert status == 422 and "admin.address" in why and echo_server.name in why
+    assert api.get("/healthz")
+    done = socks5(proxy.address, *echo_server.address)
+    done.close()
+
+
+def test_the_admin_address_stays_guarded_after_a_reload(admin, curl):
+    """A2: port 0 in the configuration does not unguard the port that the kernel chose."""
+    proxy, api = admin()
+    for _ in range(2):
+        proxy.reload()
+        done = curl("-x", proxy.url(), "-o", "/dev/null", "-w", "%{http_code}",
+                    f"http://127.0.0.1:{api.address[1]}/stats", check=False)
+        assert done.stdout == "403"
+
+
+def test_silent_connections_do_not_keep_others_out(admin):
+    """Q2: the oldest idle connection gives way when the admin API has its full number."""
+    _, api = admin()
+    idle = [socket.create_connection(api.address, timeout=10) for _ in range(80)]
+    assert api.get("/healthz")
+    assert idle[0].recv(10) == b""
+    for sock in idle:
+        sock.close()
+
+
+def test_pipelined_and_cut_requests(admin):
+    """Several requests in one segment, one request byte by byte, content that nobody reads."""
+    _, api = admin()
+    host = f"{api.address[0]}:{api.address[1]}"
+    one = f"GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+    post = f"POST /loglevel?level=info HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\n\r\nhello".encode()
+    with socket.create_connection(api.address, timeout=10) as sock:
+        sock.sendall(one * 50 + post + one * 49)
+        answer = b""
+        while answer.count(b"HTTP/1.1 200") < 100 or not answer.endswith(b"alive\n"):
+            piece = sock.recv(65536)
+            assert piece, answer
+            answer += piece
+        for byte in one:
+            sock.sendall(bytes([byte]))
+        assert sock.recv(65536).endswith(b"alive\n")
+
+
+def test_answers_say_what_is_allowed(admin):
+    """405 has Allow; HEAD is GET without content; every answer is closed to other sites."""
+    _, api = admin()
+    assert api.ask("GET", "/reload")[1]["Allow"] == "POST"
+    assert api.ask("POST", "/stats")[1]["Allow"] == "GET, HEAD"
+    assert api.ask("DELETE", "/loglevel")[1]["Allow"] == "GET, HEAD, POST"
+    status, headers, body = api.ask("HEAD", "/stats")
+    assert status == 200 and body == "" and int(headers["Content-Length"]) > 100
+    assert headers["Allow"] is None
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
