@@ -150,7 +150,7 @@ int bulk_server(struct end *end)
 
 	if (r < 0)
 		return r;
-	bulk.listener = (struct io){.fd = net_listen(&opt->backend), .ready = listener_ready};
+	bulk.listener = (struct io){.fd = net_listen(opt), .ready = listener_ready};
 	if (bulk.listener.fd < 0)
 		return bulk.listener.fd;
 	r = loop_add(&bulk.loop, &bulk.listener, EPOLLIN);

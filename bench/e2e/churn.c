@@ -86,8 +86,7 @@ int churn_server(struct end *end)
 	struct churn churn = {.end = end};
 	int r = loop_init(&churn.loop);
 
-	churn.listener =
-		(struct io){.fd = net_listen(&end->run->opt->backend), .ready = listener_ready};
+	churn.listener = (struct io){.fd = net_listen(end->run->opt), .ready = listener_ready};
 	if (churn.listener.fd < 0)
 		return churn.listener.fd;
 	if (r >= 0)

@@ -146,7 +146,7 @@ int http_server(struct end *end)
 
 	if (r >= 0)
 		r = response_make(&http, opt->size);
-	http.listener = (struct io){.fd = net_listen(&opt->backend), .ready = listener_ready};
+	http.listener = (struct io){.fd = net_listen(opt), .ready = listener_ready};
 	if (http.listener.fd < 0)
 		return http.listener.fd;
 	if (r >= 0)

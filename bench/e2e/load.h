@@ -28,6 +28,7 @@ struct options {
 	enum direction dir;
 	struct sockaddr_in proxy;   // where the client connects to
 	struct sockaddr_in backend; // where the server listens
+	const char *congestion;     // congestion control of both ends; "": the system's
 	pid_t pid;                  // root process of the proxy, 0: none is measured
 	int ends_cpu;               // pin both ends to this CPU, -1: not pinned
 	unsigned streams;           // connections, tunnels or flows

@@ -54,7 +54,17 @@ void loop_turn(struct loop *loop, int timeout_ms)
 	}
 }
 
-int net_listen(const struct sockaddr_in *address)
+static void set_options(const struct options *opt, int fd)
+{
+	int one = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (*opt->congestion)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, opt->congestion,
+			   (socklen_t)strlen(opt->congestion));
+}
+
+int net_listen(const struct options *opt)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int one = 1;
@@ -62,8 +72,9 @@ int net_listen(const struct sockaddr_in *address)
 	if (fd < 0)
 		return -errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	if (bind(fd, (const struct sockaddr *)address, sizeof(*address)) || listen(fd, 4096)) {
+	set_options(opt, fd);
+	if (bind(fd, (const struct sockaddr *)&opt->backend, sizeof(opt->backend)) ||
+	    listen(fd, 4096)) {
 		int error = errno;
 
 		close(fd);
@@ -79,20 +90,19 @@ int net_accept(int fd)
 	return s < 0 ? -errno : s;
 }
 
-static int net_socket(int flags)
+static int net_socket(const struct options *opt, int flags)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
-	int one = 1;
 
 	if (fd < 0)
 		return -errno;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	set_options(opt, fd);
 	return fd;
 }
 
 int net_connect_start(const struct options *opt)
 {
-	int fd = net_socket(SOCK_NONBLOCK);
+	int fd = net_socket(opt, SOCK_NONBLOCK);
 
 	if (fd < 0)
 		return fd;
@@ -204,7 +214,7 @@ static int stage_run(const struct options *opt, int fd, unsigned stage)
 static int connect_blocking(const struct options *opt)
 {
 	struct timeval limit = {.tv_sec = 5};
-	int fd = net_socket(0);
+	int fd = net_socket(opt, 0);
 
 	if (fd < 0)
 		return fd;

@@ -25,8 +25,9 @@ int loop_change(struct loop *loop, struct io *io, uint32_t events);
 // Waits at most timeout_ms and calls what is ready. An object may be freed only by its own call.
 void loop_turn(struct loop *loop, int timeout_ms);
 
-// A non-blocking listening socket with TCP_NODELAY (which accepted sockets inherit), or -errno.
-int net_listen(const struct sockaddr_in *address);
+// The server's non-blocking listening socket, or -errno. Accepted sockets inherit its TCP_NODELAY
+// and congestion control.
+int net_listen(const struct options *opt);
 // Accepts one connection, non-blocking, or -errno.
 int net_accept(int fd);
 // Starts a non-blocking connection with TCP_NODELAY to the proxy. Returns the socket or -errno.

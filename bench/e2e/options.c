@@ -40,7 +40,17 @@ static const struct number numbers[] = {
 
 #define NUMBERS (sizeof(numbers) / sizeof(numbers[0]))
 
-enum { OPT_VIA = 1000, OPT_DIR, OPT_PROXY, OPT_BACKEND, OPT_PID, OPT_CPU, OPT_BYTES, OPT_OPS };
+enum {
+	OPT_VIA = 1000,
+	OPT_DIR,
+	OPT_PROXY,
+	OPT_BACKEND,
+	OPT_PID,
+	OPT_CPU,
+	OPT_BYTES,
+	OPT_OPS,
+	OPT_CONGESTION
+};
 
 static _Noreturn void usage(const char *error)
 {
@@ -54,6 +64,7 @@ static _Noreturn void usage(const char *error)
 	fprintf(stderr,
 		"\n  --via tcp|socks5|connect|forward   how the client asks the proxy (tcp)\n"
 		"  --dir up|down|both                 which end sends (up: the client)\n"
+		"  --congestion NAME                  of both ends' sockets (cubic)\n"
 		"  --pid N                            root process of the proxy\n"
 		"  --ends-cpu N                       pin both ends to this CPU\n"
 		"  --max-bytes N, --max-ops N         end the window early\n");
@@ -122,6 +133,9 @@ static void parse_one(struct options *opt, int c, const char *text)
 	case OPT_CPU:
 		opt->ends_cpu = (int)parse_number(text, 1023);
 		break;
+	case OPT_CONGESTION:
+		opt->congestion = text;
+		break;
 	case OPT_BYTES:
 		opt->max_bytes = parse_number(text, UINT64_MAX);
 		break;
@@ -159,13 +173,17 @@ void options_parse(struct options *opt, int argc, char **argv)
 		{"ends-cpu", required_argument, NULL, OPT_CPU},
 		{"max-bytes", required_argument, NULL, OPT_BYTES},
 		{"max-ops", required_argument, NULL, OPT_OPS},
+		{"congestion", required_argument, NULL, OPT_CONGESTION},
 		{"help", no_argument, NULL, 'h'},
 	};
-	size_t fixed = 9;
+	size_t fixed = 10;
 	int c;
 
-	*opt = (struct options){
-		.dir = DIR_UP, .ends_cpu = -1, .max_bytes = UINT64_MAX, .max_ops = UINT64_MAX};
+	*opt = (struct options){.dir = DIR_UP,
+				.ends_cpu = -1,
+				.congestion = "cubic",
+				.max_bytes = UINT64_MAX,
+				.max_ops = UINT64_MAX};
 	for (size_t i = 0; i < NUMBERS; i++) {
 		table[fixed + i] =
 			(struct option){numbers[i].name, required_argument, NULL, (int)i};

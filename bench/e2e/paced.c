@@ -202,7 +202,7 @@ int paced_server(struct end *end)
 	struct paced paced = {.end = end};
 	int r;
 
-	paced.listener = (struct io){.fd = net_listen(&opt->backend), .ready = listener_ready};
+	paced.listener = (struct io){.fd = net_listen(opt), .ready = listener_ready};
 	if (paced.listener.fd < 0)
 		return paced.listener.fd;
 	r = loop_init(&paced.loop);

@@ -82,8 +82,7 @@ int echo_server(struct end *end)
 	struct pingpong game = {.end = end};
 	int r = loop_init(&game.loop);
 
-	game.listener =
-		(struct io){.fd = net_listen(&end->run->opt->backend), .ready = listener_ready};
+	game.listener = (struct io){.fd = net_listen(end->run->opt), .ready = listener_ready};
 	if (game.listener.fd < 0)
 		return game.listener.fd;
 	if (r >= 0)
