@@ -25,14 +25,21 @@ class PeerError(Exception):
     """A proxy that could not be started; the text says why."""
 
 
+_given_ports = set()
+
+
 def free_port():
-    """A port outside the range that connections take theirs from, free for TCP and UDP."""
+    """A port outside the range that connections take theirs from, free for TCP and UDP, and not
+    yet given to somebody who may listen on it later."""
     for _ in range(1000):
         port = random.randrange(20000, 32000)
+        if port in _given_ports:
+            continue
         try:
             with socket.socket() as t, socket.socket(type=socket.SOCK_DGRAM) as u:
                 t.bind(("127.0.0.1", port))
                 u.bind(("127.0.0.1", port))
+                _given_ports.add(port)
                 return port
         except OSError:
             continue
@@ -331,9 +338,12 @@ class Instance:
         self._start(peer.argv(mode, self.port, backend, where), cpu, priority)
 
     def _start(self, argv, cpu, priority):
+        # SLUICE_... is configuration to the proxy that is measured.
+        env = {k: v for k, v in os.environ.items() if not k.startswith("SLUICE_")}
         with open(os.path.join(self.where, "output"), "wb") as out:
             self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out,
-                                            stderr=out, cwd="/", start_new_session=True,
+                                            stderr=out, cwd="/", env=env,
+                                            start_new_session=True,
                                             preexec_fn=lambda: prepare_process(cpu, priority))
         self._await_ready()
 
