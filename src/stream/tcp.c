@@ -26,10 +26,16 @@ static ssize_t tcp_read(struct stream *stream, void *buf, size_t len)
 {
 	ssize_t n = sys_recv(tcp_of(stream)->watch.fd, buf, len);
 
-	// A short recv has drained the socket, unless the end is known to follow (epoll(7),
-	// question 9).
-	if (n == -EAGAIN || (n > 0 && (size_t)n < len && !(stream->ready & STREAM_END)))
+	if (n == -EAGAIN) {
 		stream->ready &= (uint8_t)~STREAM_IN;
+	} else if (n > 0 && (size_t)n < len) {
+		// A short recv has drained the socket (epoll(7), question 9). When the peer's FIN
+		// was there before, so was everything that it sent.
+		if (!(stream->ready & STREAM_END))
+			stream->ready &= (uint8_t)~STREAM_IN;
+		else if (!(stream->ready & STREAM_ERROR))
+			stream->ready |= STREAM_LAST;
+	}
 	return n;
 }
 
