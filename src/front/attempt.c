@@ -179,6 +179,8 @@ enum close_reason attempt_dial(struct attempt *attempt)
 		request.host = &attempt->host;
 	}
 	attempt->began = front->loop->now;
+	// The request is complete and allowed: from here on the dial's own times hold.
+	session_deadline(session, UINT64_MAX);
 	return dial_start(front->dialer, &request, &attempt->dial) < 0 ? CLOSE_NO_MEMORY
 								       : CLOSE_NONE;
 }

@@ -258,6 +258,15 @@ void session_sendv(struct session *session, const struct iovec *iov, int iovcnt)
 	}
 }
 
+// The driver has said its last words, and the client has not taken all of them.
+static void await_taking(struct session *session)
+{
+	struct front *front = session->front;
+
+	session_deadline(session,
+			 deadline_of(front->loop->now, front_snap(front)->timeouts.idle_ns));
+}
+
 void session_finish(struct session *session, enum close_reason reason)
 {
 	if (session->phase == SESSION_CLOSED || session->talk->finish != CLOSE_NONE)
@@ -265,6 +274,8 @@ void session_finish(struct session *session, enum close_reason reason)
 	session->talk->finish = reason;
 	if (session->talk->out.len == 0)
 		begin_linger(session);
+	else
+		await_taking(session);
 }
 
 void session_tunnel(struct session *session, struct stream *upstream, const void *early,
@@ -292,6 +303,8 @@ void session_tunnel(struct session *session, struct stream *upstream, const void
 		    (uint64_t)session->admitted_us * 1000);
 	if (talk->out.len == 0)
 		begin_relay(session);
+	else
+		await_taking(session);
 }
 
 static void linger_read(struct session *session)
@@ -486,8 +499,14 @@ static void timer_fired(struct loop *loop, struct timer *timer)
 {
 	struct session *session = caa_container_of(timer, struct session, relay.timer);
 
-	if (session->phase == SESSION_LINGER) {
-		session_close(session, session->talk->finish, true);
+	const struct talk *talk = session->talk;
+
+	if (talk && talk->finish != CLOSE_NONE) {
+		session_close(session, talk->finish, true);
+		return;
+	}
+	if (talk && talk->tunnel) {
+		session_close(session, CLOSE_IDLE_TIMEOUT, true);
 		return;
 	}
 	if (session->driver && session->driver->timeout) {

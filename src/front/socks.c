@@ -159,7 +159,10 @@ static bool read_request(struct socks *socks)
 				     ? socks4_build_reply(reply, socks4_reply_of_error(n), NULL)
 				     : socks5_build_reply(reply, socks5_reply_of_error(n), NULL);
 		session_send(session, reply, len);
-		malformed(session, socks->version);
+		if (n == -SOCKS_E_COMMAND || n == -SOCKS_E_ADDRESS_TYPE)
+			session_finish(session, CLOSE_SOCKS_UNSUPPORTED);
+		else
+			malformed(session, socks->version);
 		return false;
 	}
 	begin_request(socks, &request);
@@ -224,10 +227,13 @@ static bool read_auth(struct socks *socks)
 	struct session *session = socks->session;
 	struct buf *in = &session->talk->in;
 	struct socks5_auth auth;
+	uint8_t reply[SOCKS5_AUTH_REPLY_LEN];
 	int n = socks5_parse_auth(buf_data(in), in->len, &auth, NULL);
 
-	if (n < 0)
+	if (n < 0) {
+		session_send(session, reply, socks5_build_auth_reply(reply, false));
 		malformed(session, 5);
+	}
 	if (n <= 0)
 		return false;
 	// The answer may come from inside auth_begin, and go on with what follows these bytes: so take

@@ -567,14 +567,19 @@ def test_loop_is_broken(sluice):
         assert response.status in (404, 508)
 
 
-def test_fairness(sluice, origin):
-    """D4: one saturated download does not starve another client of the same worker."""
-    def endless(stream, _request):
+def endless(origin):
+    """Gives the origin a path whose body ends only when the origin is released."""
+    def answer(stream, _request):
         stream.sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
         while not origin.released.is_set():
             stream.sock.sendall(bytes(1 << 18))
         return False
-    origin.routes["/endless"] = endless
+    origin.routes["/endless"] = answer
+
+
+def test_fairness(sluice, origin):
+    """D4: one saturated download does not starve another client of the same worker."""
+    endless(origin)
     proxy = sluice({"workers": 1})
     with Client(proxy.address) as bulk, Client(proxy.address) as small:
         bulk.request(f"GET {origin.url('/endless')} HTTP/1.1", [f"Host: {origin.name}"])
@@ -607,3 +612,36 @@ def test_routed_host(sluice, origin):
             assert response.status == status, host
             if status == 200:
                 assert dict(response.json["fields"])["Host"] == host
+
+
+def test_last_words_to_a_slow_reader(sluice, origin):
+    """P2 Q2: a response that the client is slow to take is not followed by anything of the proxy's."""
+    proxy = sluice({"timeouts": {"idle": "500ms"}})
+    with Client(proxy.address, receive_buffer=4096) as client:
+        client.request(f"GET {origin.url('/bytes/6000000')} HTTP/1.0")
+        time.sleep(0.2)
+        data = bytearray()
+        client.sock.settimeout(5)
+        try:
+            while piece := client.sock.recv(1 << 16):
+                data += piece
+                time.sleep(0.002)
+        except ConnectionResetError:
+            pass
+    body = bytes(data).partition(b"\r\n\r\n")[2]
+    assert pattern(6000000).startswith(body)
+
+
+def test_client_that_never_reads(sluice, origin):
+    """D1 Q2: a client that takes nothing is closed after the idle time, and held little meanwhile."""
+    endless(origin)
+    proxy = sluice({"timeouts": {"idle": "1500ms"}, "workers": 1})
+    before = proxy.memory_bytes()
+    clients = [Client(proxy.address, receive_buffer=4096) for _ in range(20)]
+    for client in clients:
+        client.request(f"GET {origin.url('/endless')} HTTP/1.1", [f"Host: {origin.name}"])
+    time.sleep(0.5)
+    assert proxy.memory_bytes() - before < 20 * (1 << 20)
+    assert len(proxy.wait_access(count=20, reason="idle_timeout")) == 20
+    for client in clients:
+        client.close()

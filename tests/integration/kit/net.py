@@ -210,5 +210,27 @@ class Source:
             pass
 
 
+class Blackhole:
+    """An address where connections are neither accepted nor refused: a full listen queue."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.socket.bind((host, 0))
+        self.socket.listen(0)
+        self.address = self.socket.getsockname()[:2]
+        self.name = f"{host}:{self.address[1]}"
+        self.fillers = []
+        for _ in range(2):
+            filler = socket.socket(self.socket.family)
+            filler.setblocking(False)
+            filler.connect_ex(self.address)
+            self.fillers.append(filler)
+        time.sleep(0.05)
+
+    def stop(self):
+        for sock in [*self.fillers, self.socket]:
+            sock.close()
+
+
 def random_bytes(length):
     return os.urandom(length)

@@ -218,7 +218,7 @@ class Proxy:
             statuses = self.exit_statuses
             self.signal(signal.SIGTERM)
             try:
-                status = self.wait_end(2)
+                status = self.wait_end(0.7)
             except subprocess.TimeoutExpired:
                 self.signal(signal.SIGTERM)
                 statuses = {*statuses, 4}
