@@ -80,6 +80,8 @@ static void keep_destination(struct session *session, const struct host *host, b
 	char text[HOST_STRLEN];
 
 	keep_text(&session->dest, NULL);
+	if (host->kind == HOST_NONE)
+		return;
 	if (host->kind == HOST_ADDRESS && !by_parent) {
 		session->upstream = host->address;
 		return;
@@ -118,6 +120,25 @@ enum close_reason attempt_permit(struct attempt *attempt, const struct endpoint 
 	if (host.kind == HOST_NONE && address)
 		host = host_from_endpoint(address);
 	return decide(attempt, &host, address, NULL);
+}
+
+enum close_reason attempt_permit_direct(struct attempt *attempt, const struct host *host,
+					const struct endpoint *address)
+{
+	const struct snap_parent *parent = NULL;
+	struct host named = host->kind == HOST_NONE ? host_from_endpoint(address) : *host;
+	enum close_reason reason = decide(attempt, &named, address, &parent);
+
+	return reason == CLOSE_NONE && parent ? CLOSE_NO_ROUTE : reason;
+}
+
+enum close_reason attempt_permit_nowhere(struct attempt *attempt)
+{
+	const struct snap_parent *parent = NULL;
+	const struct host nowhere = {0};
+	enum close_reason reason = decide(attempt, &nowhere, NULL, &parent);
+
+	return reason == CLOSE_NONE && parent ? CLOSE_NO_ROUTE : reason;
 }
 
 static enum close_reason permit(void *owner, const struct endpoint *address,

@@ -42,6 +42,13 @@ enum close_reason attempt_decide(struct attempt *attempt);
 // The same question for an address about to be used (a pooled connection, a datagram's destination);
 // NULL: for attempt->host, which a parent connects.
 enum close_reason attempt_permit(struct attempt *attempt, const struct endpoint *address);
+// The same where there is no parent to go through: for a datagram to `address`, or a peer of BIND, that
+// the client named as `host` (of kind HOST_NONE: it named none). CLOSE_NO_ROUTE: a rule sends it through
+// a parent.
+enum close_reason attempt_permit_direct(struct attempt *attempt, const struct host *host,
+					const struct endpoint *address);
+// Whether a request without a destination yet (UDP ASSOCIATE) is still allowed, and without a parent.
+enum close_reason attempt_permit_nowhere(struct attempt *attempt);
 // CLOSE_NONE: done will be called. Else CLOSE_NO_MEMORY, CLOSE_NO_ROUTE.
 enum close_reason attempt_dial(struct attempt *attempt);
 // No answer will come. Idempotent.

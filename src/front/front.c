@@ -32,6 +32,7 @@ int front_init(struct front *front, struct loop *loop, unsigned worker, struct m
 	int r = relay_env_init(&front->relay, loop, worker, metrics, snap->relay.pipe_size_bytes,
 			       snap->relay.splice);
 	front_configure(front);
+	datagram_env_init(&front->datagrams, loop, worker, metrics);
 	front->relay.moved = report_moved;
 	front->relay.shifted = report_shifted;
 	return r;
@@ -60,6 +61,7 @@ void front_release(struct front *front)
 {
 	front_close_all(front);
 	relay_env_release(&front->relay);
+	datagram_env_release(&front->datagrams);
 	pool_release(&front->sessions_pool);
 	free(front->scratch);
 }

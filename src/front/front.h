@@ -13,6 +13,7 @@
 
 #include "base/pool.h"
 #include "io/loop.h"
+#include "relay/datagram.h"
 #include "relay/relay.h"
 
 struct accounts;
@@ -43,6 +44,8 @@ struct front {
 	unsigned worker; // number
 	struct front_shared *shared;
 	struct relay_env relay;
+	struct datagram_env datagrams;
+	uint32_t udp_pending_bytes; // of datagrams that wait for names
 	struct dialer *dialer;
 	struct conn_pool *pool;
 	struct metrics *metrics;

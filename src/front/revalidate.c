@@ -31,10 +31,12 @@ static bool still_allowed(struct session *session, const struct snap *snap)
 	if (session->user && account_generation(session->user) != session->user_generation)
 		return false;
 	// A removed listener takes no new clients; the ones it has are judged by what remains.
-	if (!listener || !is_connected(session))
+	if (!listener || (!is_connected(session) && session->phase != SESSION_ASSOCIATED))
 		return true;
 	if (listener->auth_required && !session->user_id && !session->fixed_target)
 		return false;
+	if (session->phase == SESSION_ASSOCIATED)
+		return true; // its driver knows more
 	if (session->fixed_target || !session->dest ||
 	    host_parse(session->dest, __builtin_strlen(session->dest), 0, &attempt.host) < 0)
 		attempt.host = (struct host){0};
@@ -58,7 +60,7 @@ void revalidate_session(struct session *session)
 	}
 	if (session->phase == SESSION_RELAY && session_apply_limits(session, snap) < 0)
 		session_close(session, CLOSE_NO_MEMORY, true);
-	else if (session->phase == SESSION_TALK && session->driver && session->driver->renew)
+	else if (session->phase != SESSION_RELAY && session->driver && session->driver->renew)
 		session->driver->renew(session);
 }
 

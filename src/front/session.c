@@ -26,9 +26,13 @@ enum {
 const char *session_phase_name(unsigned phase)
 {
 	static const char *const names[SESSION_PHASES] = {
-		[SESSION_SILENT] = "silent", [SESSION_DETECT] = "detect",
-		[SESSION_TALK] = "talk",     [SESSION_RELAY] = "relay",
-		[SESSION_LINGER] = "linger", [SESSION_CLOSED] = "closed",
+		[SESSION_SILENT] = "silent",
+		[SESSION_DETECT] = "detect",
+		[SESSION_TALK] = "talk",
+		[SESSION_RELAY] = "relay",
+		[SESSION_ASSOCIATED] = "associated",
+		[SESSION_LINGER] = "linger",
+		[SESSION_CLOSED] = "closed",
 	};
 	return phase < SESSION_PHASES ? names[phase] : "invalid";
 }
@@ -137,16 +141,23 @@ static void relay_over(struct relay *relay, enum close_reason reason)
 	session_end(caa_container_of(relay, struct session, relay), reason);
 }
 
-int session_apply_limits(struct session *session, const struct snap *snap)
+void session_claims(const struct session *session, const struct snap *snap,
+		    struct bucket_claim ret_up[2], struct bucket_claim ret_down[2])
 {
 	const struct snap_user *user =
 		session->user_id ? snap_user_by_id(snap, session->user_id) : NULL;
-	struct bucket_claim up[2], down[2];
 
 	account_claims(session->user, user ? &user->limits : NULL, session->address,
-		       &snap->per_address, ACCOUNT_UP, up);
+		       &snap->per_address, ACCOUNT_UP, ret_up);
 	account_claims(session->user, user ? &user->limits : NULL, session->address,
-		       &snap->per_address, ACCOUNT_DOWN, down);
+		       &snap->per_address, ACCOUNT_DOWN, ret_down);
+}
+
+int session_apply_limits(struct session *session, const struct snap *snap)
+{
+	struct bucket_claim up[2], down[2];
+
+	session_claims(session, snap, up, down);
 	return relay_limit(&session->relay, up, down);
 }
 
@@ -278,6 +289,13 @@ void session_finish(struct session *session, enum close_reason reason)
 		await_taking(session);
 }
 
+static void note_admitted(struct session *session)
+{
+	session->admitted_us = session_age_us(session);
+	hist_record(&session->front->metrics->admission_duration,
+		    (uint64_t)session->admitted_us * 1000);
+}
+
 void session_tunnel(struct session *session, struct stream *upstream, const void *early,
 		    size_t early_len)
 {
@@ -298,13 +316,18 @@ void session_tunnel(struct session *session, struct stream *upstream, const void
 		memcpy(copy, early, early_len);
 		talk->tunnel_early = (struct relay_early){copy, early_len};
 	}
-	session->admitted_us = session_age_us(session);
-	hist_record(&session->front->metrics->admission_duration,
-		    (uint64_t)session->admitted_us * 1000);
+	note_admitted(session);
 	if (talk->out.len == 0)
 		begin_relay(session);
 	else
 		await_taking(session);
+}
+
+void session_associate(struct session *session)
+{
+	note_admitted(session);
+	loop_timer_cancel(session->front->loop, &session->relay.timer);
+	set_phase(session, SESSION_ASSOCIATED);
 }
 
 static void linger_read(struct session *session)
@@ -417,7 +440,8 @@ static void client_ready(struct loop *loop, struct stream *stream)
 		flush_out(session);
 	if (session->phase == SESSION_LINGER)
 		linger_read(session);
-	else if (session->phase == SESSION_TALK && session->talk->paused)
+	else if (session->phase == SESSION_ASSOCIATED ||
+		 (session->phase == SESSION_TALK && session->talk->paused))
 		client_event(session);
 	else if (session->phase <= SESSION_TALK)
 		read_in(session);

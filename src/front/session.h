@@ -28,11 +28,12 @@ struct snap_listener;
 struct stream;
 
 enum session_phase {
-	SESSION_SILENT, // accepted, no byte yet
-	SESSION_DETECT, // some bytes, protocol not yet told
-	SESSION_TALK,   // a driver has it
-	SESSION_RELAY,  // bytes move
-	SESSION_LINGER, // everything said; waits for the client to have taken it
+	SESSION_SILENT,     // accepted, no byte yet
+	SESSION_DETECT,     // some bytes, protocol not yet told
+	SESSION_TALK,       // a driver has it
+	SESSION_RELAY,      // bytes move
+	SESSION_ASSOCIATED, // a driver's datagrams move, as long as the client's connection stands
+	SESSION_LINGER,     // everything said; waits for the client to have taken it
 	SESSION_CLOSED,
 	SESSION_PHASES
 };
@@ -57,7 +58,9 @@ struct session {
 	const struct driver *driver;
 	void *driver_state; // the driver's own
 	struct talk *talk;  // NULL while silent and while relaying
-	struct relay relay; // its timer serves the session until the relay begins
+	// Its timer serves the session until the relay begins. While SESSION_ASSOCIATED only its counts
+	// are used.
+	struct relay relay;
 	struct deferred deferred;
 	struct flight_tag flight;
 
@@ -118,7 +121,13 @@ void session_set_protocol(struct session *session, uint8_t protocol);
 enum close_reason session_set_user(struct session *session, uint64_t user_id);
 // The same for the address.
 enum close_reason session_count_address(struct session *session);
-// The rate limits that hold in this snapshot, for the relay.
+// For a driver whose datagrams move from now on: the driver keeps the session, and its `event` is told
+// what the client's connection does. What happened to it before is not told: look.
+void session_associate(struct session *session);
+// The rate limits that hold in this snapshot.
+void session_claims(const struct session *session, const struct snap *snap,
+		    struct bucket_claim ret_up[2], struct bucket_claim ret_down[2]);
+// They, for the relay.
 int session_apply_limits(struct session *session, const struct snap *snap);
 // Microseconds since accept.
 uint32_t session_age_us(const struct session *session);

@@ -48,8 +48,8 @@ static void socks_release(struct session *session)
 
 	auth_cancel(socks->auth);
 	attempt_cancel(&socks->attempt);
-	if (socks->forget)
-		socks->forget(socks);
+	if (socks->ops)
+		socks->ops->release(socks);
 	free(socks);
 	session->driver_state = NULL;
 }
@@ -125,7 +125,8 @@ static void begin_request(struct socks *socks, const struct socks_request *reque
 		socks_reply(socks, CLOSE_AUTH_REQUIRED, NULL);
 		return;
 	}
-	if (request->host_error) {
+	// Of UDP ASSOCIATE it is the client's own address, which is of no consequence: PySocks says "0".
+	if (request->host_error && request->command != SOCKS_UDP_ASSOCIATE) {
 		socks_reply(socks, CLOSE_RESOLVE_FAILED, NULL);
 		return;
 	}
@@ -275,11 +276,43 @@ static void socks_input(struct session *session)
 		session_close(session, CLOSE_CLIENT_ABORTED, false);
 }
 
+static void socks_event(struct session *session)
+{
+	struct socks *socks = session->driver_state;
+
+	if (socks->ops && socks->ops->event)
+		socks->ops->event(socks);
+}
+
+static void socks_timeout(struct session *session)
+{
+	struct socks *socks = session->driver_state;
+	uint64_t deadline = session->accepted + front_snap(session->front)->timeouts.admission_ns;
+
+	if (socks->ops && socks->ops->timeout)
+		socks->ops->timeout(socks);
+	else if (session->front->loop->now >= deadline)
+		session_close(session, CLOSE_ADMISSION_TIMEOUT, false);
+	else
+		session_deadline(session, deadline);
+}
+
+static void socks_renew(struct session *session)
+{
+	struct socks *socks = session->driver_state;
+
+	if (socks->ops && socks->ops->renew)
+		socks->ops->renew(socks);
+}
+
 const struct driver driver_socks4 = {
 	.name = "socks4",
 	.protocol = METRIC_PROTOCOL_SOCKS4,
 	.begin = socks4_begin,
 	.input = socks_input,
+	.event = socks_event,
+	.timeout = socks_timeout,
+	.renew = socks_renew,
 	.release = socks_release,
 };
 
@@ -288,5 +321,8 @@ const struct driver driver_socks5 = {
 	.protocol = METRIC_PROTOCOL_SOCKS5,
 	.begin = socks5_begin,
 	.input = socks_input,
+	.event = socks_event,
+	.timeout = socks_timeout,
+	.renew = socks_renew,
 	.release = socks_release,
 };

@@ -10,12 +10,23 @@
 struct auth;
 struct endpoint;
 struct session;
+struct socks;
 
 enum socks_step {
 	SOCKS_GREETING,
 	SOCKS_AUTH,
 	SOCKS_REQUEST,
 	SOCKS_BUSY, // checking, connecting, bound or associated
+};
+
+// What BIND and UDP ASSOCIATE do while they last; functions may be NULL.
+struct socks_command_ops {
+	// As in struct driver.
+	void (*event)(struct socks *socks);
+	void (*timeout)(struct socks *socks);
+	void (*renew)(struct socks *socks);
+	// Frees socks->extra.
+	void (*release)(struct socks *socks);
 };
 
 // session->driver_state of both SOCKS drivers; owned by the session.
@@ -26,9 +37,9 @@ struct socks {
 	uint8_t command; // enum socks_command
 	struct auth *auth;
 	struct attempt attempt;
-	// Of BIND or UDP ASSOCIATE; owned; released through `forget`.
+	// Of BIND or UDP ASSOCIATE; owned.
 	void *extra;
-	void (*forget)(struct socks *socks);
+	const struct socks_command_ops *ops; // NULL: neither
 };
 
 // Answers the request. CLOSE_NONE: success, with `bound` (may be NULL); else the session ends when

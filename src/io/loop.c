@@ -97,15 +97,26 @@ int loop_watch(struct loop *loop, struct watch *watch, int fd, enum loop_set set
 	return r;
 }
 
-int loop_watch_level(struct loop *loop, struct watch *watch, int fd, watch_fn *ready)
+static int watch_only(struct loop *loop, struct watch *watch, int fd, uint32_t events,
+		      watch_fn *ready)
 {
 	watch->ready = ready;
 	watch->fd = fd;
 	watch->set = LOOP_PROMPT;
-	int r = sys_poll_add(loop->pollfd, fd, EPOLLIN, watch);
+	int r = sys_poll_add(loop->pollfd, fd, events, watch);
 	if (r < 0)
 		watch->fd = -1;
 	return r;
+}
+
+int loop_watch_input(struct loop *loop, struct watch *watch, int fd, watch_fn *ready)
+{
+	return watch_only(loop, watch, fd, EPOLLIN | EPOLLET, ready);
+}
+
+int loop_watch_level(struct loop *loop, struct watch *watch, int fd, watch_fn *ready)
+{
+	return watch_only(loop, watch, fd, EPOLLIN, ready);
 }
 
 void loop_unwatch(struct loop *loop, struct watch *watch)

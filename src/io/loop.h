@@ -85,6 +85,9 @@ void loop_release(struct loop *loop);
 // Watches fd for input, output and hang-up, edge-triggered. The watch must live until the end of
 // the turn in which loop_unwatch is called. -ENOMEM, -ENOSPC.
 int loop_watch(struct loop *loop, struct watch *watch, int fd, enum loop_set set, watch_fn *ready);
+// The same for input alone, in the prompt set: for datagram sockets, which would be told that they take
+// output again after each send.
+int loop_watch_input(struct loop *loop, struct watch *watch, int fd, watch_fn *ready);
 // The same with level-triggered input only: for listeners.
 int loop_watch_level(struct loop *loop, struct watch *watch, int fd, watch_fn *ready);
 // Stops; to be called before the descriptor is closed. No event for it is delivered afterwards.
