@@ -65,7 +65,8 @@ class Measurer:
         argv = [self.load, *cell.workload, "--via", VIA[mode],
                 "--proxy", f"127.0.0.1:{instance.port}", "--backend", f"127.0.0.1:{backend}",
                 "--measure-ms", str(int(cell.measure_ms * scale)),
-                "--warmup-ms", str(int(cell.warmup_ms * (scale + 1) / 2)), *cell.per_contestant.get(contestant, [])]
+                "--warmup-ms", str(int(cell.warmup_ms * (scale + 1) / 2)),
+                *cell.per_contestant.get(contestant, [])]
         if cell.once and self.idle_streams:
             argv += ["--streams", str(self.idle_streams)]
         if instance.pid():
