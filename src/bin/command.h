@@ -7,3 +7,4 @@ int check_main(int argc, char **argv);
 int passwd_main(int argc, char **argv);
 int reference_main(int argc, char **argv);
 int version_main(int argc, char **argv);
+int help_main(int argc, char **argv);

@@ -32,14 +32,13 @@ static void hide_password(char *listen)
 		memset(colon + 1, 'x', (size_t)(at - colon - 1));
 }
 
+// 0; 1: help is asked for; -1: wrong usage, which it said.
 static int parse(int argc, char **argv, struct arguments *args)
 {
 	static const struct option options[] = {
-		{"config", required_argument, NULL, 'c'},
-		{"listen", required_argument, NULL, 'L'},
-		{"admin", required_argument, NULL, 'a'},
-		{"workers", required_argument, NULL, 'w'},
-		{NULL, 0, NULL, 0},
+		{"config", required_argument, NULL, 'c'}, {"listen", required_argument, NULL, 'L'},
+		{"admin", required_argument, NULL, 'a'},  {"workers", required_argument, NULL, 'w'},
+		{"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0},
 	};
 	static const char *modules[LOG_MODULE_COUNT + 1];
 	int option;
@@ -51,7 +50,7 @@ static int parse(int argc, char **argv, struct arguments *args)
 	args->source.environment = (const char *const *)environ;
 	args->source.listen = args->listen;
 	args->source.wall_ns = sys_wall();
-	while ((option = getopt_long(argc, argv, "c:L:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "c:L:h", options, NULL)) != -1) {
 		switch (option) {
 		case 'c':
 			args->source.path = optarg;
@@ -72,13 +71,17 @@ static int parse(int argc, char **argv, struct arguments *args)
 		case 'w':
 			args->source.workers = optarg;
 			break;
+		case 'h':
+			return 1;
 		default:
 			fputs("See sluice --help.\n", stderr);
 			return -1;
 		}
 	}
 	if (optind < argc) {
-		fprintf(stderr, "sluice: unexpected argument '%s'; see sluice --help\n",
+		fprintf(stderr,
+			"sluice: unexpected argument '%s'; -c FILE names a configuration, see "
+			"sluice --help\n",
 			argv[optind]);
 		return -1;
 	}
@@ -112,12 +115,13 @@ static void say_what_to_try(const struct control *control, bool by_hand)
 int run_main(int argc, char **argv)
 {
 	struct arguments args;
-	struct control *control = malloc(sizeof(*control));
+	int r = parse(argc, argv, &args);
 
-	if (!control || parse(argc, argv, &args) < 0) {
-		free(control);
-		return EXIT_USAGE;
-	}
+	if (r != 0)
+		return r < 0 ? EXIT_USAGE : help_main(argc, argv);
+	struct control *control = malloc(sizeof(*control));
+	if (!control)
+		return EXIT_START;
 	int code = control_start(control, &args.source);
 	if (code == EXIT_OK) {
 		log_info(LOG_MAIN, "ready", LOG_STR("version", SLUICE_VERSION),
@@ -139,11 +143,12 @@ int check_main(int argc, char **argv)
 	struct arguments args;
 	struct config_errors errors;
 	struct snap *snap;
+	int r = parse(argc, argv, &args);
 
-	if (parse(argc, argv, &args) < 0)
-		return EXIT_USAGE;
+	if (r != 0)
+		return r < 0 ? EXIT_USAGE : help_main(argc, argv);
 	config_errors_init(&errors);
-	int r = config_load(&args.source, &errors, &snap);
+	r = config_load(&args.source, &errors, &snap);
 	config_errors_print(&errors, stderr);
 	config_errors_release(&errors);
 	if (r < 0)

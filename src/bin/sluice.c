@@ -12,8 +12,6 @@ struct command {
 	const char *help;
 };
 
-static int help_main(int argc, char **argv);
-
 static const struct command commands[] = {
 	{"run", run_main, "start the proxy"},
 	{"check", check_main,
@@ -63,7 +61,7 @@ static void usage(FILE *out)
 	      out);
 }
 
-static int help_main(int argc, char **argv)
+int help_main(int argc, char **argv)
 {
 	usage(stdout);
 	return 0;
@@ -79,9 +77,14 @@ int main(int argc, char **argv)
 		return help_main(argc, argv);
 	if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
 		return version_main(argc, argv);
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		if (!strcmp(argv[1], commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		char name[32]; // what getopt begins its messages with
+		snprintf(name, sizeof(name), "sluice %s", commands[i].name);
+		argv[1] = name;
+		return commands[i].run(argc - 1, argv + 1);
+	}
 	fprintf(stderr, "sluice: unknown command '%s'; see sluice --help\n", argv[1]);
 	return 2;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decodes a mapping of the configuration into its section's struct, as the schema says.
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/build.h"
@@ -174,6 +175,22 @@ static int unknown_key(struct config_build *b, const struct schema_section *sect
 			      section->name);
 }
 
+static int missing_key(struct config_build *b, const struct schema_key *key,
+		       const struct config_node *node)
+{
+	char form[200] = "one of";
+	size_t used = strlen(form);
+
+	if (key->type != SCHEMA_WORD)
+		return node_error(node, b->errors, "the key \"%s\" is missing; expected %s",
+				  key->name, schema_form(key->type));
+	for (const struct schema_word *w = key->words; w->word && used < sizeof(form); w++)
+		used += (size_t)snprintf(form + used, sizeof(form) - used, "%s %s",
+					 w == key->words ? "" : ",", w->word);
+	return node_error(node, b->errors, "the key \"%s\" is missing; expected %s", key->name,
+			  form);
+}
+
 int build_fill(struct config_build *b, const struct schema_section *section,
 	       const struct config_node *node, void *ret_object)
 {
@@ -206,8 +223,7 @@ int build_fill(struct config_build *b, const struct schema_section *section,
 		const struct schema_key *key = &section->keys[i];
 
 		if ((key->flags & SCHEMA_REQUIRED) && !node_get(node, key->name))
-			r = node_error(node, b->errors, "the key \"%s\" is missing: %s", key->name,
-				       schema_form(key->type));
+			r = missing_key(b, key, node);
 	}
 	return r;
 }

@@ -124,11 +124,12 @@ static void put_session(struct text *out, const struct worker *worker,
 
 	endpoint_format(&session->peer, client);
 	endpoint_format(&session->upstream, upstream);
-	text_printf(
-		out,
-		"{\"id\":%llu,\"worker\":%u,\"phase\":\"%s\",\"protocol\":\"%s\",\"client\":\"%s\"",
-		(unsigned long long)session->id, worker->number, session_phase_name(session->phase),
-		metric_protocol_name(session->protocol), client);
+	text_printf(out,
+		    "{\"id\":%llu,\"session\":\"%016llx\",\"worker\":%u,\"phase\":\"%s\","
+		    "\"protocol\":\"%s\",\"client\":\"%s\"",
+		    (unsigned long long)session->id, (unsigned long long)session->id,
+		    worker->number, session_phase_name(session->phase),
+		    metric_protocol_name(session->protocol), client);
 	put_text(out, "listener", listener ? listener->name : NULL);
 	put_text(out, "user", session->user_name);
 	put_text(out, "destination", session->dest);
@@ -330,18 +331,35 @@ void admin_connections(struct control *control, const struct admin_request *requ
 	gathered_release(&gathered);
 }
 
-// The number in /connections/ID and what follows it.
+static int digit_of(char c, int base)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (base == 16 && c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return -1;
+}
+
+// The number in /connections/ID and what follows it: 16 hexadecimal digits as in the logs, or decimal.
 static bool parse_id(const struct admin_request *request, uint64_t *ret_id, const char **ret_rest,
 		     size_t *ret_rest_len)
 {
 	const size_t skip = sizeof("/connections/") - 1;
+	const struct slice path = request->path;
 	uint64_t id = 0;
 	size_t i = skip;
+	int digit, base = 16;
 
-	for (; i < request->path.len && request->path.data[i] >= '0' &&
-	       request->path.data[i] <= '9' && i < skip + 18;
-	     i++)
-		id = id * 10 + (uint64_t)(request->path.data[i] - '0');
+	while (i < path.len && digit_of(path.data[i], 16) >= 0)
+		i++;
+	if (i != skip + 16)
+		base = 10;
+	for (i = skip; i < path.len && i < skip + (base == 16 ? 16 : 18); i++) {
+		digit = digit_of(path.data[i], base);
+		if (digit < 0)
+			break;
+		id = id * (uint64_t)base + (uint64_t)digit;
+	}
 	if (i == skip)
 		return false;
 	*ret_id = id;

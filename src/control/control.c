@@ -164,8 +164,8 @@ int control_start(struct control *control, const struct config_source *source)
 	raise_descriptor_limit();
 	config_errors_init(&errors);
 	r = config_load(source, &errors, &snap);
+	config_errors_print(&errors, stderr); // warnings too
 	if (r < 0) {
-		config_errors_print(&errors, stderr);
 		config_errors_release(&errors);
 		return EXIT_CONFIG;
 	}

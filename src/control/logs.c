@@ -57,7 +57,8 @@ int logs_start(const struct snap *snap)
 
 	set_levels(snap);
 	if (r < 0)
-		fprintf(stderr, "sluice: cannot open the %s log %s: %s\n", log_output_name(failed),
+		fprintf(stderr, "sluice: %s: cannot open %s: %s\n",
+			failed == LOG_OUTPUT_ACCESS ? "access_log.output" : "log.output",
 			config.targets[failed].path, strerror(-r));
 	return r;
 }

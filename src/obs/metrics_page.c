@@ -10,6 +10,12 @@
 #include <errno.h>
 #include <string.h>
 
+#ifdef __clang__
+#define COMPILER __VERSION__ // names itself
+#else
+#define COMPILER "gcc " __VERSION__
+#endif
+
 enum { LABEL_TEXT_MAX = 256, USERS_MAX = 1000 };
 
 // HELP escapes backslash and line feed, label values the double quote too. The page must be UTF-8 or
@@ -331,7 +337,7 @@ int metrics_write(struct text *out, const struct metrics_page *page)
 		metrics_sum(sum, page->parts[i]);
 	metrics_family(out, f, "sluice_build", METRIC_INFO, "", "The build.");
 	const char *build[] = {"version", page->version ? page->version : SLUICE_VERSION,
-			       "compiler", __VERSION__, NULL};
+			       "compiler", COMPILER, NULL};
 	metrics_sample(out, "sluice_build", "_info", build, 1);
 	if (page->start_ns > 0) {
 		metrics_family(out, f, "process_start_time_seconds", METRIC_GAUGE, "seconds",

@@ -104,6 +104,8 @@ def test_connections(admin, echo_server):
     assert api.ask("GET", "/connections?limit=0")[0] == 400
     assert api.ask("GET", "/connections?sort=color")[0] == 400
     one = api.json(f"/connections/{first['id']}")
+    # the access log's way to write it
+    assert api.json(f"/connections/{first['session']}")["connection"]["id"] == first["id"]
     assert one["connection"]["id"] == first["id"]
     assert {"accepted", "state"} <= {e["event"] for e in one["events"]}
     assert api.ask("GET", f"/connections/{first['id']}/close")[0] in (404, 405)

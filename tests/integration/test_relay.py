@@ -372,19 +372,21 @@ def test_rate_limit(sluice, servers, how, direction, splice):
         server = servers.serve(Source(length))
         sock = TUNNELS[how](proxy.address, *server.address, user="slow", password="x")
         began = time.monotonic()
-        assert hashlib.sha256(read_all(sock)).digest() == hashlib.sha256(pattern(length)).digest()
+        data = read_all(sock)
         took = time.monotonic() - began
         sock.close()
+        assert hashlib.sha256(data).digest() == hashlib.sha256(pattern(length)).digest()
     else:
         sink = Sink()
         server = servers.serve(sink)
+        data = pattern(length)
         sock = TUNNELS[how](proxy.address, *server.address, user="slow", password="x")
         began = time.monotonic()
-        sock.sendall(pattern(length))
+        sock.sendall(data)
         sock.shutdown(socket.SHUT_WR)
         assert read_all(sock) == b""
         took = time.monotonic() - began
-        assert sink.hashes[1] == hashlib.sha256(pattern(length)).hexdigest()
+        assert sink.hashes[1] == hashlib.sha256(data).hexdigest()
     record = proxy.access(user="slow")
     counts = {"upload": record["bytes_up"], "download": record["bytes_down"]}
     assert counts[direction] == length

@@ -214,7 +214,7 @@ static void rules_that_are_refused(void **state)
 {
 	static const char *const rows[][3] = {
 		{"{action: maybe}", "acl[0].action", "one of allow, deny"},
-		{"{}", "acl[0]", "the key \"action\" is missing"},
+		{"{}", "acl[0]", "the key \"action\" is missing; expected one of allow, deny"},
 		{"{action: deny, users: [nobody]}", "acl[0].users[0]", "no user has the name"},
 		{"{action: deny, groups: [nobody]}", "acl[0].groups[0]", "declared by groups:"},
 		{"{action: deny, users: []}", "acl[0].users", "empty condition"},
