@@ -298,8 +298,8 @@ unsigned sim_open(enum sim_side side)
 
 void sim_print_open(enum sim_side side, FILE *out)
 {
-	static const char *const kinds[] = {"tcp",       "udp",  "pipe (read end)",
-					    "pipe (write end)", "epoll", "eventfd"};
+	static const char *const kinds[] = {
+		"tcp", "udp", "pipe (read end)", "pipe (write end)", "epoll", "eventfd"};
 
 	for (int fd = 0; fd < SIM_FDS && sim.open[side]; fd++) {
 		struct sim_file *file = sim.files[side][fd];
@@ -363,8 +363,8 @@ void sim_result(const char *call, int fd, int64_t result)
 	const uint64_t words[] = {sim.now, (uint64_t)fd, (uint64_t)result};
 	mix(words, sizeof(words));
 	if (sim.config.trace)
-		printf("%14.6f   %s(%d) = %lld%s%s\n", (double)(sim.now - 1000000000000) / 1e6, call, fd,
-		       (long long)result, result < 0 ? " " : "",
+		printf("%14.6f   %s(%d) = %lld%s%s\n", (double)(sim.now - 1000000000000) / 1e6,
+		       call, fd, (long long)result, result < 0 ? " " : "",
 		       result < 0 ? strerror((int)-result) : "");
 }
 

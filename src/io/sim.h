@@ -34,8 +34,9 @@ enum sim_fate {
 
 // Chances in a million, of each call of the proxy (or connection, or segment where said).
 struct sim_faults {
-	uint32_t socket, accept, connect, poll_add, pipe, option; // out of descriptors, memory, ports
-	uint32_t pipe_size;                                       // the default instead
+	uint32_t socket, accept, connect, poll_add, pipe,
+		option;                  // out of descriptors, memory, ports
+	uint32_t pipe_size;              // the default instead
 	uint32_t send_again, send_short; // no memory for a moment: writability comes back later
 	uint32_t splice_short, splice_memory;
 	uint32_t refuse;  // of a connection: refused though somebody listens

@@ -152,8 +152,8 @@ void flow_reset(struct sim_flow *flow)
 		return;
 	flow->written = flow->sent;
 	flow->fin = false;
-	if (flow->ending && flow->segments[(flow->first + flow->count - 1) % FLOW_SEGMENTS].end ==
-				    SEGMENT_RST)
+	if (flow->ending &&
+	    flow->segments[(flow->first + flow->count - 1) % FLOW_SEGMENTS].end == SEGMENT_RST)
 		return;
 	send_segment(flow, flow->sent, SEGMENT_RST);
 }

@@ -28,15 +28,15 @@ struct sim_flow {
 	} segments[FLOW_SEGMENTS]; // under way, a ring
 	unsigned first, count;
 	struct sim_event arrive, ack;
-	uint64_t latest;           // arrival of the last one
-	uint64_t latency, rate;    // ns; bytes/s, 0: no bound
-	uint32_t segment;          // bytes at most
+	uint64_t latest;        // arrival of the last one
+	uint64_t latency, rate; // ns; bytes/s, 0: no bound
+	uint32_t segment;       // bytes at most
 };
 
 enum tcp_state { TCP_FRESH, TCP_LISTENING, TCP_CONNECTING, TCP_CONNECTED, TCP_GONE };
 
 struct sim_tcp {
-	struct sim_file file; // first
+	struct sim_file file;      // first
 	struct cds_list_head node; // sim.sockets
 	uint8_t state;             // enum tcp_state
 	uint8_t side;
@@ -54,7 +54,7 @@ struct sim_tcp {
 	struct sim_event timer; // connecting, or later the network's own faults
 	struct sim_event room;  // a send that found no memory may try again
 	unsigned tries;
-	int fault; // what the timer brings to a connection
+	int fault;               // what the timer brings to a connection
 	struct sim_tcp *partner; // while connecting: who will be accepted
 	// Listening.
 	unsigned backlog, queued;

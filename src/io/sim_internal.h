@@ -25,9 +25,9 @@ enum sim_kind {
 };
 
 struct sim_file {
-	uint8_t kind; // enum sim_kind
-	uint8_t side; // enum sim_side
-	int fd;       // -1: closed, and living on
+	uint8_t kind;               // enum sim_kind
+	uint8_t side;               // enum sim_side
+	int fd;                     // -1: closed, and living on
 	struct cds_list_head items; // of polls that watch it
 	sim_notify_fn *notify;
 	void *notify_ctx;

@@ -226,7 +226,8 @@ static void broken_by_network(struct sim_tcp *tcp)
 	struct sim_tcp *other = tcp->out->to;
 	int fault = tcp->fault;
 
-	sim_trace("network: %s", fault == ETIMEDOUT ? "a side hears nothing" : "reset at both ends");
+	sim_trace("network: %s",
+		  fault == ETIMEDOUT ? "a side hears nothing" : "reset at both ends");
 	if (fault == ECONNRESET) {
 		tcp_broken(tcp, tcp->done ? EPIPE : ECONNRESET);
 		tcp_broken(other, other->done ? EPIPE : ECONNRESET);
@@ -269,7 +270,8 @@ static struct endpoint own_address(const struct endpoint *to)
 
 static int connect_error(void)
 {
-	static const int errors[] = {EADDRNOTAVAIL, ENETUNREACH, ENOBUFS, EHOSTUNREACH, EPERM, ENOMEM};
+	static const int errors[] = {EADDRNOTAVAIL, ENETUNREACH, ENOBUFS,
+				     EHOSTUNREACH,  EPERM,       ENOMEM};
 
 	return -errors[sim_upto(5)];
 }
@@ -473,7 +475,8 @@ uint32_t sim_tcp_ready(struct sim_file *file)
 		return cds_list_empty(&tcp->queue) ? 0 : EPOLLIN;
 	if (tcp->state == TCP_CONNECTING)
 		return 0;
-	if (tcp->state == TCP_GONE || tcp->state == TCP_FRESH || (tcp->read_shut && tcp->write_shut))
+	if (tcp->state == TCP_GONE || tcp->state == TCP_FRESH ||
+	    (tcp->read_shut && tcp->write_shut))
 		ready |= EPOLLHUP;
 	if (tcp->read_shut)
 		ready |= EPOLLIN | EPOLLRDHUP;
@@ -635,6 +638,6 @@ void sim_counts(int fd, struct sim_counts *ret_counts)
 {
 	const struct sim_tcp *tcp = tcp_of(sim_file_of(fd, SIM_TCP));
 
-	*ret_counts = (struct sim_counts){tcp->out ? tcp->out->written : 0,
-					  tcp->in ? tcp->in->read : 0};
+	*ret_counts =
+		(struct sim_counts){tcp->out ? tcp->out->written : 0, tcp->in ? tcp->in->read : 0};
 }

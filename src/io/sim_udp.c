@@ -173,8 +173,8 @@ static void datagram_arrived(struct sim_event *event)
 
 	cds_list_for_each_entry(udp, &sim.datagram_sockets, node)
 	{
-		bool foreign = endpoint_is_set(&udp->peer) &&
-			       !endpoint_equal(&udp->peer, &datagram->from);
+		bool foreign =
+			endpoint_is_set(&udp->peer) && !endpoint_equal(&udp->peer, &datagram->from);
 		if (takes(udp, &datagram->to) && !foreign &&
 		    (!found || endpoint_is_set(&udp->peer)))
 			found = udp;
