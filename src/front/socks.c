@@ -214,13 +214,14 @@ static void logged_in(struct session *session, void *owner, enum close_reason ve
 
 	socks->auth = NULL;
 	session_send(session, reply, socks5_build_auth_reply(reply, verdict == CLOSE_NONE));
+	if (session->phase != SESSION_TALK)
+		return; // the client is gone, and `socks` with it
 	if (verdict != CLOSE_NONE) {
 		session_finish(session, verdict);
 		return;
 	}
 	socks->step = SOCKS_REQUEST;
-	if (session->phase == SESSION_TALK)
-		session_resume(session);
+	session_resume(session);
 }
 
 static bool read_auth(struct socks *socks)
