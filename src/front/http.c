@@ -315,7 +315,8 @@ static bool parse_head(struct http_client *client)
 		bad_request(client);
 	} else if (talk->ended) {
 		bool began = http1_parser_began(&request->parser);
-		session_close(session, began ? CLOSE_CLIENT_ABORTED : CLOSE_CLIENT_EOF, false);
+		// Not before our answer to the request ahead is out.
+		session_finish(session, began ? CLOSE_CLIENT_ABORTED : CLOSE_CLIENT_EOF);
 	}
 	return false;
 }
