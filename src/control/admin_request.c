@@ -125,20 +125,21 @@ const char *admin_guard(const struct snap_admin *admin, const struct endpoint *b
 {
 	static const char scheme[] = "http://";
 	struct slice origin = http_head_value(head, HTTP_FIELD_ORIGIN);
-	const struct http_field *site = http_head_find_name(head, SLICE("sec-fetch-site"));
 
 	if (!own_authority(admin, bound, head->authority))
 		return "The Host of this request is not this server's; see admin.hosts.";
 	if (http_head_count(head, HTTP_FIELD_ORIGIN) > 1)
 		return "More than one Origin.";
-	if (origin.data && origin.len) {
+	if (http_head_count(head, HTTP_FIELD_ORIGIN) == 1) {
 		size_t skip = sizeof(scheme) - 1;
 		if (origin.len <= skip || memcmp(origin.data, scheme, skip) != 0 ||
 		    !own_authority(admin, bound, slice_make(origin.data + skip, origin.len - skip)))
 			return "Requests of other origins are refused.";
 	}
-	if (site && !slice_equal(site->value, SLICE("same-origin")) &&
-	    !slice_equal(site->value, SLICE("none")))
-		return "Requests of other sites are refused.";
+	for (const struct http_field *f = head->fields; f < http_head_end(head); f++)
+		if (slice_equal_nocase(f->name, SLICE("sec-fetch-site")) &&
+		    !slice_equal(f->value, SLICE("same-origin")) &&
+		    !slice_equal(f->value, SLICE("none")))
+			return "Requests of other sites are refused.";
 	return NULL;
 }

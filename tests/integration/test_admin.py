@@ -8,13 +8,15 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as classic_families
 
-from kit.net import free_port, read_exactly, reset
+from kit.browser import Browser, chromium
+from kit.net import Source, free_port, read_exactly, reset
 from kit.proxy import split_address
 from kit.socks import socks5
 from kit.wait import until
@@ -251,6 +253,62 @@ def test_page_in_a_browser(admin, folder):
     assert "CONSOLE" not in done.stderr, done.stderr
     assert re.search(r'id="state"[^>]*>version ', done.stdout), done.stdout
     assert not re.search(r'(src|href)="(?!/|data:)', done.stdout)
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_live_page_shows_traffic(admin, folder, servers, phone):
+    """O3: charts and tables live for some seconds, fit a phone, and ask no other server."""
+    if not chromium():
+        pytest.skip("no Chromium on this machine")
+    source = servers.serve(Source(1 << 30, rate=4 << 20))
+    proxy, api = admin({"users": [{"name": "alice", "password": "secret"}]})
+    page = f"http://127.0.0.1:{api.address[1]}/"
+    browser = servers.add(Browser(folder))
+    with socks5(proxy.address, *source.address, user="alice", password="secret") as tunnel:
+        reader = threading.Thread(target=read_all_quietly, args=(tunnel,), daemon=True)
+        reader.start()
+        browser.open(page, width=390 if phone else 1280, phone=phone, dark=phone)
+        browser.watch(5)
+        shown = browser.eval("document.body.innerText")
+        bands = browser.eval("document.querySelectorAll('#chart-down path').length")
+        wide = browser.eval("document.documentElement.scrollWidth - innerWidth")
+        tunnel.shutdown(socket.SHUT_RDWR)
+        reader.join(10)
+    assert "version " in shown and "alice" in shown and source.name in shown
+    assert re.search(r"[1-9][\d.]* Mbit/s", shown), shown
+    assert bands == 1
+    assert wide <= 0
+    assert browser.console == []
+    assert all(url.startswith(page) or url.startswith("data:") for url in browser.requests)
+
+
+def read_all_quietly(sock):
+    try:
+        while sock.recv(1 << 18):
+            pass
+    except OSError:
+        pass
+
+
+def test_a_page_of_another_site_cannot_use_it(admin, folder, origin, servers):
+    """Issue: a foreign Origin is refused: here by a real browser, with a form and with fetch."""
+    if not chromium():
+        pytest.skip("no Chromium on this machine")
+    _, api = admin()
+    target = f"http://127.0.0.1:{api.address[1]}"
+    browser = servers.add(Browser(folder))
+    browser.open(origin.url("/json"))
+    browser.watch(1)
+    for mode in ("no-cors", "cors"):
+        browser.eval(f"fetch('{target}/drain', {{method: 'POST', mode: '{mode}'}}).catch(() => 0)"
+                     ".then(() => 0)")
+        assert browser.eval(f"fetch('{target}/stats', {{mode: '{mode}'}})"
+                            ".then(r => r.text(), () => '')") == ""
+    browser.eval("(() => { const f = document.createElement('form'); f.method = 'POST';"
+                 f" f.action = '{target}/drain'; document.documentElement.append(f);"
+                 " f.submit(); })()")
+    browser.watch(1)
+    assert api.get("/ready") == "ready\n"
 
 
 def thread_status(pid):

@@ -2,8 +2,10 @@
 // The live page: asks for totals each second, for tables every three.
 "use strict";
 
-const KEEP = 300; // seconds of history
-const past = { up: [], down: [], live: [] };
+const KEEP = 300; // samples of history, one a second
+const FEWEST = 60; // the charts' width before there are more
+const COLOURS = 8; // classes c0 to c7 in page.css
+const past = { up: [], down: [], live: [] }; // lists of {protocol: value}
 let before = null;
 
 const byId = (id) => document.getElementById(id);
@@ -57,25 +59,53 @@ function fill(id, rows, wide = []) {
 
 const figure = (text) => ({ number: true, text });
 
-function chart(id, values, peakId, show) {
-  const svg = byId(id);
-  const peak = Math.max(...values, 1);
-  const step = 100 / (KEEP - 1);
-  const from = KEEP - values.length;
-  const points = values.map((v, i) => `${((from + i) * step).toFixed(2)},${(29 - 28 * v / peak).toFixed(2)}`);
-  byId(peakId).textContent = values.length ? `${show(values[values.length - 1])} · peak ${show(Math.max(...values))}` : "";
+const total = (values) => Object.values(values).reduce((all, v) => all + v, 0);
+
+// One band per protocol, on top of each other; the newest sample is at the right.
+function chart(name, protocols, show) {
+  const samples = past[name];
+  const svg = byId(`chart-${name}`);
+  const totals = samples.map(total);
+  const peak = Math.max(...totals, 1);
+  const width = Math.min(Math.max(samples.length, FEWEST), KEEP) - 1;
+  const x = (i) => (100 - (samples.length - 1 - i) * 100 / width).toFixed(2);
+  const y = (v) => (29.5 - 28 * v / peak).toFixed(2);
+  byId(`peak-${name}`).textContent = samples.length
+    ? `${show(totals[totals.length - 1])} · peak ${show(Math.max(...totals))}` : "";
   svg.setAttribute("viewBox", "0 0 100 30");
   svg.setAttribute("preserveAspectRatio", "none");
   svg.replaceChildren();
-  if (points.length < 2) return;
-  const draw = (name, d) => {
-    const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-    path.setAttribute("class", name);
-    path.setAttribute("d", d);
-    svg.append(path);
-  };
-  draw("area", `M${(from * step).toFixed(2)},30 L${points.join(" L")} L100,30 Z`);
-  draw("line", `M${points.join(" L")}`);
+  if (samples.length < 2) return;
+  let below = samples.map(() => 0);
+  protocols.forEach((protocol, number) => {
+    const above = below.map((v, i) => v + (samples[i][protocol] ?? 0));
+    if (above.some((v, i) => v > below[i])) {
+      const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+      const there = above.map((v, i) => `${x(i)},${y(v)}`);
+      const back = below.map((v, i) => `${x(i)},${y(v)}`).reverse();
+      path.setAttribute("class", `c${number % COLOURS}`);
+      path.setAttribute("d", `M${there.join(" L")} L${back.join(" L")} Z`);
+      svg.append(path);
+    }
+    below = above;
+  });
+}
+
+// What the colours mean, and how far back the charts go.
+function legend(protocols, seen) {
+  const list = byId("legend");
+  const shown = protocols.filter((p) => seen.has(p));
+  const minutes = Math.ceil(Math.min(Math.max(past.live.length, FEWEST), KEEP) / 60);
+  byId("span").textContent = minutes === 1 ? "last minute" : `last ${minutes} minutes`;
+  if (list.dataset.shown === shown.join()) return;
+  list.dataset.shown = shown.join();
+  list.replaceChildren(...shown.map((name) => {
+    const item = document.createElement("li");
+    const mark = document.createElement("i");
+    mark.className = `c${protocols.indexOf(name) % COLOURS}`;
+    item.append(mark, name);
+    return item;
+  }));
 }
 
 function push(list, value) {
@@ -102,19 +132,20 @@ function totals(now) {
   byId("spliced").textContent = up + down ? `${(100 * spliced / (up + down)).toFixed(0)} %` : "–";
   const seconds = before ? Math.max((now.now - before.now) / 1000, 0.001) : 0;
   const rate = (p, key) => seconds ? Math.max(now.protocols[p][key] - before.protocols[p][key], 0) / seconds : 0;
+  const names = Object.keys(now.protocols);
+  const each = (value) => Object.fromEntries(names.map((p) => [p, value(p)]));
   if (before) {
-    const upRate = Math.max(up - sum(before.protocols, "up"), 0) / seconds;
-    const downRate = Math.max(down - sum(before.protocols, "down"), 0) / seconds;
-    byId("rate-up").textContent = bits(upRate);
-    byId("rate-down").textContent = bits(downRate);
-    byId("rate-new").textContent = ((now.accepted - before.accepted) / seconds).toFixed(0);
-    push(past.up, upRate);
-    push(past.down, downRate);
+    push(past.up, each((p) => rate(p, "up")));
+    push(past.down, each((p) => rate(p, "down")));
+    byId("rate-up").textContent = bits(total(past.up[past.up.length - 1]));
+    byId("rate-down").textContent = bits(total(past.down[past.down.length - 1]));
+    byId("rate-new").textContent = Math.max((now.accepted - before.accepted) / seconds, 0).toFixed(0);
   }
-  push(past.live, now.live);
-  chart("chart-up", past.up, "peak-up", bits);
-  chart("chart-down", past.down, "peak-down", bits);
-  chart("chart-live", past.live, "peak-live", (n) => n.toLocaleString("en"));
+  push(past.live, each((p) => now.protocols[p].live));
+  chart("up", names, bits);
+  chart("down", names, bits);
+  chart("live", names, (n) => n.toLocaleString("en"));
+  legend(names, new Set(names.filter((p) => now.protocols[p].seen || now.protocols[p].live)));
   fill("protocols", Object.entries(now.protocols).filter(([, p]) => p.live || p.seen || p.up || p.down)
     .map(([name, p]) => [name, p.live, p.seen, figure(bytes(p.up)), figure(bytes(p.down)),
       figure(bits(rate(name, "up"))), figure(bits(rate(name, "down")))]));
@@ -147,9 +178,10 @@ function tables(live, ended) {
     ? `Users and destinations are of the ${list.length} largest of ${live.matched} connections.` : "";
   fill("connections", list.slice(0, 20).map((c) => [c.id, c.protocol, c.client, c.user, destination(c),
     figure(span(c.age_ms)), figure(bytes(moved(c.up))), figure(bytes(moved(c.down))),
-    c.up ? `${c.up.mover} / ${c.down.mover}${c.paced ? ", paced" : ""}` : c.phase]), [4]);
-  fill("closed", ended.closed.slice(0, 20).map((c) => [new Date(c.closed).toLocaleTimeString(), c.reason, c.protocol,
-    c.client, c.user, c.host || c.address, figure(bytes(c.bytes_up ?? 0)), figure(bytes(c.bytes_down ?? 0))]), [5]);
+    c.up ? `${c.up.mover} / ${c.down.mover}${c.paced ? ", paced" : ""}` : c.phase]), [3, 4]);
+  const closed = ended.closed.sort((a, b) => b.closed < a.closed ? -1 : b.closed > a.closed ? 1 : 0);
+  fill("closed", closed.slice(0, 20).map((c) => [new Date(c.closed).toLocaleTimeString("en-GB"), c.reason, c.protocol,
+    c.client, c.user, c.host || c.address, figure(bytes(c.bytes_up ?? 0)), figure(bytes(c.bytes_down ?? 0))]), [4, 5]);
 }
 
 async function ask(path) {
