@@ -8,6 +8,7 @@
 #include <urcu/compiler.h>
 
 #include "front/front.h"
+#include "front/report.h"
 #include "front/session.h"
 #include "io/loop.h"
 #include "io/sys.h"
@@ -110,6 +111,10 @@ enum close_reason attempt_decide(struct attempt *attempt)
 	enum close_reason reason = decide(attempt, host, NULL, attempt->route_id ? NULL : &parent);
 	attempt->parent_id = parent ? parent->id : 0;
 	keep_destination(session, host, parent != NULL);
+	if (reason == CLOSE_NONE)
+		report_event(session, EVENT_ALLOWED, 0, host->port);
+	else
+		report_event(session, EVENT_DENIED, reason, 0);
 	return reason;
 }
 
@@ -149,12 +154,33 @@ static enum close_reason permit(void *owner, const struct endpoint *address,
 
 	if (host.kind == HOST_NONE)
 		host = host_from_endpoint(address);
-	return decide(attempt, &host, address, attempt->route_id ? NULL : ret_parent);
+	enum close_reason reason =
+		decide(attempt, &host, address, attempt->route_id ? NULL : ret_parent);
+	if (reason != CLOSE_NONE)
+		report_event(attempt->session, EVENT_DENIED, reason, 0);
+	return reason;
 }
 
 static uint32_t us(uint64_t ns)
 {
 	return ns / 1000 > UINT32_MAX ? UINT32_MAX : (uint32_t)(ns / 1000);
+}
+
+static void report_dialed(struct session *session, const struct dial_result *result)
+{
+	if (result->reason == CLOSE_RESOLVE_FAILED || result->reason == CLOSE_RESOLVE_TIMEOUT ||
+	    result->reason == CLOSE_RESOLVER_BUSY)
+		report_event(session, EVENT_RESOLVE_FAILED, result->reason,
+			     result->resolve_ns / 1000);
+	else if (result->resolve_ns)
+		report_event(session, EVENT_RESOLVED, 0, result->resolve_ns / 1000);
+	if (result->parent_status)
+		report_event(session, EVENT_PARENT_REFUSED, result->parent_status, 0);
+	if (result->reason == CLOSE_NONE)
+		report_event(session, EVENT_CONNECTED, result->attempts, result->connect_ns / 1000);
+	else if (result->attempts)
+		report_event(session, EVENT_CONNECT_FAILED, result->attempts,
+			     (uint64_t)-result->error);
 }
 
 static void dialed(struct loop *loop, void *owner, const struct dial_result *result)
@@ -166,6 +192,7 @@ static void dialed(struct loop *loop, void *owner, const struct dial_result *res
 	session->by_parent = result->parent_id != 0;
 	session->resolve_us = us(result->resolve_ns);
 	session->connect_us = us(result->connect_ns);
+	report_dialed(session, result);
 	attempt->done(attempt, result);
 }
 

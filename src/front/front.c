@@ -35,6 +35,7 @@ int front_init(struct front *front, struct loop *loop, unsigned worker, struct m
 	datagram_env_init(&front->datagrams, loop, worker, metrics);
 	front->relay.moved = report_moved;
 	front->relay.shifted = report_shifted;
+	front->relay.ended = report_relay_end;
 	return r;
 }
 

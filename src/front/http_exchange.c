@@ -9,6 +9,7 @@
 #include "front/front.h"
 #include "front/http.h"
 #include "front/http_forward.h"
+#include "front/report.h"
 #include "front/session.h"
 #include "io/loop.h"
 #include "obs/metrics.h"
@@ -728,6 +729,7 @@ static bool take_pooled(struct http_client *client)
 	ex->upstream = ex->pooled->stream;
 	session->upstream = ex->pooled->peer;
 	session->by_parent = ex->by_parent;
+	report_event(session, EVENT_POOL_HIT, 0, session->upstream.port);
 	return true;
 }
 

@@ -88,6 +88,8 @@ static bool take_proxy_header(struct session *session, enum protocol protocol)
 	metric_inc(&metrics->proxy_protocol_headers[METRIC_RESULT_SUCCESS]);
 	if (header.kind == PROXYPROTO_PROXIED)
 		session->peer = header.source;
+	report_event(session, EVENT_PROXY_HEADER, protocol == PROTOCOL_PROXY1 ? 1 : 2,
+		     session->peer.port);
 	buf_consume(&talk->in, (size_t)n);
 	talk->proxy_done = true;
 	enum close_reason refused = session_count_address(session);
@@ -157,6 +159,7 @@ void recognise_silent(struct session *session)
 		return;
 	if (listener->proxy_required && !(session->talk && session->talk->proxy_done))
 		return;
+	report_event(session, EVENT_SERVER_FIRST, 0, session_age_us(session));
 	drive(session, listener, PROTOCOL_RAW);
 }
 

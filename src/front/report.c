@@ -221,3 +221,12 @@ void report_shifted(struct relay *relay, enum relay_direction direction)
 		     direction == RELAY_UP ? METRIC_DIRECTION_UP : METRIC_DIRECTION_DOWN, mover);
 	metric_inc(&session->front->metrics->relay_mover_changes[mover]);
 }
+
+void report_relay_end(struct relay *relay, enum relay_direction direction, bool written)
+{
+	struct session *session = caa_container_of(relay, struct session, relay);
+
+	report_event(session, written ? EVENT_END_WRITTEN : EVENT_END_READ,
+		     direction == RELAY_UP ? METRIC_DIRECTION_UP : METRIC_DIRECTION_DOWN,
+		     written ? 0 : relay_bytes(relay, direction) / 1024);
+}

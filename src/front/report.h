@@ -23,3 +23,4 @@ void report_event(struct session *session, enum flight_code code, uint64_t a, ui
 void report_moved(struct relay *relay, enum relay_direction direction, enum relay_mover mover,
 		  uint64_t bytes);
 void report_shifted(struct relay *relay, enum relay_direction direction);
+void report_relay_end(struct relay *relay, enum relay_direction direction, bool written);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Live revocation: the decision that admitted a session is taken again under the new snapshot.
 #include "front/revalidate.h"
+#include "front/report.h"
 
 #include <urcu/list.h>
 
@@ -55,6 +56,7 @@ void revalidate_session(struct session *session)
 
 	if (!still_allowed(session, snap)) {
 		metric_inc(&session->front->metrics->sessions_revoked);
+		report_event(session, EVENT_REVOKED, 0, snap->generation);
 		session_close(session, CLOSE_REVOKED, true);
 		return;
 	}

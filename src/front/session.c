@@ -64,6 +64,8 @@ void session_set_protocol(struct session *session, uint8_t protocol)
 	metric_gauge_add(&metrics->connections_live[session->protocol], -1);
 	metric_gauge_add(&metrics->connections_live[protocol], 1);
 	metric_inc(&metrics->connections_recognised[protocol]);
+	report_event(session, EVENT_RECOGNISED, protocol,
+		     session->talk ? session->talk->in.len : 0);
 	session->protocol = protocol;
 }
 

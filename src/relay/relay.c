@@ -260,6 +260,7 @@ static size_t allowance(struct relay *relay, enum relay_direction d, size_t want
 					  want, loop->now);
 	if (grant)
 		return grant;
+	metric_inc(&relay->env->metrics->relay_throttled[direction_label(d)]);
 	uint64_t wake = limits->turn[d].wake, other = limits->turn[!d].wake;
 	if (other > loop->now && other < wake)
 		wake = other;
@@ -279,6 +280,8 @@ static void note_end(struct relay *relay, enum relay_direction d)
 	relay->dir[d].ended = true;
 	if (relay->first_end == 2)
 		relay->first_end = (uint8_t)d;
+	if (relay->env->ended)
+		relay->env->ended(relay, d, false);
 }
 
 // Passes the end on once everything before it is written. True when both directions are through.
@@ -288,6 +291,8 @@ static bool pass_end(struct relay *relay, enum relay_direction d)
 
 	if (dir->ended && !dir->finished && !holds(dir)) {
 		dir->finished = true;
+		if (relay->env->ended)
+			relay->env->ended(relay, d, true);
 		if (!relay->dir[!d].finished)
 			stream_finish(sink_of(relay, d));
 	}

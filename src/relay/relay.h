@@ -52,6 +52,8 @@ struct relay_env {
 		      uint64_t bytes);
 	// A direction changed its mover or the relay its set; may be NULL.
 	void (*shifted)(struct relay *relay, enum relay_direction direction);
+	// A direction's end was read, or (written) passed on; may be NULL.
+	void (*ended)(struct relay *relay, enum relay_direction direction, bool written);
 };
 
 int relay_env_init(struct relay_env *env, struct loop *loop, unsigned worker,
