@@ -32,9 +32,8 @@ static void paced_arrived(struct loop *loop, struct watch *watch, uint32_t event
 {
 	loop->pace.ticking = true;
 	loop->pace.silent = 0;
-	loop->pace.interval = 0;
-	loop->pace.last = loop->now;
-	loop->pace.next = loop->now; // the first piece after silence goes at once
+	loop->pace.last = loop->now - loop->pace.interval; // as if there had been no silence
+	loop->pace.next = loop->now;                       // the first piece after it goes at once
 }
 
 int loop_init(struct loop *loop, uint64_t pace_max_ns)
@@ -211,9 +210,10 @@ static void run_tasks(struct loop *loop, struct cds_list_head *list)
 	}
 }
 
-void loop_pace_gathered(struct loop *loop, uint64_t bytes)
+void loop_pace_gathered(struct loop *loop, uint64_t bytes, bool more)
 {
 	loop->pace.brought += bytes;
+	loop->pace.open |= more;
 	if (bytes > loop->pace.gathered)
 		loop->pace.gathered = bytes;
 }
@@ -243,7 +243,10 @@ static void pace_steer(struct loop *loop)
 	uint64_t elapsed = loop->now - pace->last, longest = 2 * pace->interval;
 
 	pace->last = loop->now;
-	pace->silent = pace->brought ? 0 : pace->silent + 1;
+	if (pace->open)
+		pace->silent = 0;
+	else
+		pace->silent = pace->brought ? SILENT_PASSES : pace->silent + 1;
 	if (longest < PACE_MIN_NS)
 		longest = PACE_MIN_NS;
 	if (longest > loop->pace_max_ns)
@@ -261,15 +264,21 @@ static void paced_pass(struct loop *loop)
 {
 	struct loop_pace *pace = &loop->pace;
 	struct epoll_event events[EVENTS];
+	struct cds_list_head again;
 	int n;
 
+	CDS_INIT_LIST_HEAD(&again);
 	pace->gathered = pace->brought = 0;
+	pace->open = false;
 	loop->passes++;
-	run_tasks(loop, &pace->again);
+	// Events first: who is served by one cancels its task, and is not looked at twice.
+	cds_list_splice(&pace->again, &again);
+	CDS_INIT_LIST_HEAD(&pace->again);
 	do {
 		n = sys_poll_wait(pace->fd, events, EVENTS, 0);
 		dispatch(loop, events, n);
 	} while (n == EVENTS);
+	run_tasks(loop, &again);
 	pace_steer(loop);
 	if (pace->silent >= SILENT_PASSES && cds_list_empty(&pace->again)) {
 		// Silence: the set's own readiness wakes us. Re-adding reports what arrived since.

@@ -54,6 +54,7 @@ struct loop_pace {
 	int fd;              // the epoll instance of the paced set
 	struct watch nested; // it inside the prompt set
 	bool ticking;        // passes are timed; otherwise the nested watch wakes us
+	bool open;           // a stream that moved in this pass may bring more
 	unsigned silent;     // passes in a row that gathered nothing
 	unsigned members;
 	uint64_t interval;          // ns between passes
@@ -114,8 +115,10 @@ void loop_task_set(struct loop *loop, struct task *task);
 void loop_task_set_paced(struct loop *loop, struct task *task);
 void loop_task_cancel(struct task *task);
 
-// What a paced stream brought in one move, in bytes: steers the interval.
-void loop_pace_gathered(struct loop *loop, uint64_t bytes);
+// What a paced stream brought in one move, in bytes: steers the interval. `more`: it may bring more at
+// any time; false: its reader takes no more, and will be heard of when it does. When all that moved wait
+// so, the set is silent at once.
+void loop_pace_gathered(struct loop *loop, uint64_t bytes, bool more);
 
 void loop_defer(struct loop *loop, struct deferred *deferred,
 		void (*release)(struct loop *, struct deferred *));

@@ -343,7 +343,7 @@ static bool pump_moves(struct relay *relay, enum relay_direction d)
 		}
 	}
 	if (relay->paced && brought)
-		loop_pace_gathered(relay->env->loop, brought);
+		loop_pace_gathered(relay->env->loop, brought, !holds(dir));
 	return true;
 }
 
@@ -419,7 +419,11 @@ static void pump_both(struct relay *relay)
 
 static void side_ready(struct loop *loop, struct stream *stream)
 {
-	pump_both(stream->owner);
+	struct relay *relay = stream->owner;
+
+	// What a task was to look at is looked at here.
+	loop_task_cancel(&relay->task);
+	pump_both(relay);
 }
 
 static void task_run(struct loop *loop, struct task *task)
