@@ -136,6 +136,7 @@ static void put_session(struct text *out, const struct worker *worker,
 	if (endpoint_is_set(&session->upstream))
 		put_text(out, "upstream", upstream);
 	put_text(out, "route", session->route);
+	put_text(out, "parent", session->parent);
 	put_text(out, "rule", session->rule);
 	text_printf(out, ",\"age_ms\":%llu",
 		    (unsigned long long)((now - session->accepted) / 1000000));

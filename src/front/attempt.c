@@ -110,6 +110,15 @@ enum close_reason attempt_decide(struct attempt *attempt)
 	}
 	enum close_reason reason = decide(attempt, host, NULL, attempt->route_id ? NULL : &parent);
 	attempt->parent_id = parent ? parent->id : 0;
+	keep_text(&session->parent, parent ? parent->name : NULL);
+	// Of a route: the name that led to it says more than the target, which is told by `upstream`.
+	struct host named = attempt->host;
+	if (attempt->route_id && attempt->name_len)
+		(void)host_from_name(attempt->name, attempt->name_len, host->port, &named);
+	if (attempt->route_id && named.kind == HOST_NAME) {
+		named.port = host->port;
+		host = &named;
+	}
 	keep_destination(session, host, parent != NULL);
 	if (reason == CLOSE_NONE)
 		report_event(session, EVENT_ALLOWED, 0, host->port);
@@ -190,6 +199,11 @@ static void dialed(struct loop *loop, void *owner, const struct dial_result *res
 
 	session->upstream = result->peer;
 	session->by_parent = result->parent_id != 0;
+	if (result->parent_id != attempt->parent_id) { // a rule for the address named it
+		const struct snap_parent *parent =
+			snap_parent_by_id(front_snap(session->front), result->parent_id);
+		keep_text(&session->parent, parent ? parent->name : NULL);
+	}
 	session->resolve_us = us(result->resolve_ns);
 	session->connect_us = us(result->connect_ns);
 	report_dialed(session, result);

@@ -28,6 +28,8 @@ struct attempt {
 	attempt_fn *done;
 	void *owner;      // the caller's
 	struct host host; // the destination as the client named it; HOST_NONE: the route's targets
+	const char *name; // the server name that led to the route, for logs; read by attempt_decide
+	size_t name_len;
 	uint32_t protocols; // SNAP_PROTO_* bits: all that the request is
 	uint64_t route_id;  // 0: the client named the destination
 	bool parent_plain;  // an HTTP parent gets absolute-form requests: only connect to it

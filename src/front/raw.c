@@ -83,6 +83,8 @@ static void route(struct session *session, uint32_t route_protocol, uint32_t pro
 	}
 	raw->attempt = (struct attempt){.session = session,
 					.done = connected,
+					.name = sni,
+					.name_len = sni_len,
 					.protocols = protocol,
 					.route_id = found->id};
 	enum close_reason refused = attempt_decide(&raw->attempt);

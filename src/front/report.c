@@ -81,6 +81,7 @@ static struct access_record record_of(const struct session *session, uint64_t be
 		.user = text_of(session->user_name),
 		.address = endpoint_is_set(&session->upstream) ? &session->upstream : NULL,
 		.route = text_of(session->route),
+		.parent = text_of(session->parent),
 		.rule = text_of(session->rule),
 		.queue = ACCESS_NONE,
 		.auth = ns_of(session->auth_us),

@@ -88,6 +88,7 @@ static void session_free(struct loop *loop, struct deferred *deferred)
 	free(session->dest);
 	free(session->rule);
 	free(session->route);
+	free(session->parent);
 	pool_free(&front->sessions_pool, session);
 }
 

@@ -74,7 +74,7 @@ struct session {
 	uint32_t user_generation;       // account_generation when it was looked up
 	uint32_t protocols;             // SNAP_PROTO_* bits of the request
 	// Texts for logs; owned; NULL: none.
-	char *user_name, *dest, *rule, *route;
+	char *user_name, *dest, *rule, *route, *parent;
 	// Microseconds; 0: not done.
 	uint32_t admitted_us, auth_us, resolve_us, connect_us;
 	uint8_t phase;                      // enum session_phase
