@@ -88,6 +88,15 @@ static int parse(int argc, char **argv, struct arguments *args)
 	return 0;
 }
 
+// Where a program of this machine reaches what is bound to `bound`.
+static void format_reachable(const struct endpoint *bound, char text[static ENDPOINT_STRLEN])
+{
+	if (endpoint_is_unspecified(bound))
+		snprintf(text, ENDPOINT_STRLEN, "localhost:%u", bound->port);
+	else
+		endpoint_format(bound, text);
+}
+
 // What a person who started it by hand wants to know.
 static void say_what_to_try(const struct control *control, bool by_hand)
 {
@@ -95,15 +104,22 @@ static void say_what_to_try(const struct control *control, bool by_hand)
 
 	if (control->listener_count == 0 || !(by_hand || isatty(STDERR_FILENO)))
 		return;
-	endpoint_format(&control->listeners[0].bound, proxy);
-	fprintf(stderr,
-		"\nSluice is ready. To try it:\n"
-		"  curl -x http://%s http://example.com/\n"
-		"  curl -x http://%s https://example.com/\n"
-		"  curl --socks5-hostname %s https://example.com/\n",
-		proxy, proxy, proxy);
+	fputs("\nSluice is ready.", stderr);
+	const struct snap_listener *listener =
+		snap_listener_by_id(control->snap, control->listeners[0].id);
+	if (listener && listener->forward) {
+		const char *user = listener->auth_required ? "USER:PASSWORD@" : "";
+		format_reachable(&control->listeners[0].bound, proxy);
+		fprintf(stderr,
+			" To try it:\n"
+			"  curl -x http://%s%s http://example.com/\n"
+			"  curl -x http://%s%s https://example.com/\n"
+			"  curl --socks5-hostname %s%s https://example.com/",
+			user, proxy, user, proxy, user, proxy);
+	}
+	fputc('\n', stderr);
 	if (endpoint_is_set(&control->admin_bound)) {
-		endpoint_format(&control->admin_bound, admin);
+		format_reachable(&control->admin_bound, admin);
 		fprintf(stderr,
 			"Live page:  http://%s/\n"
 			"Metrics:    http://%s/metrics\n",

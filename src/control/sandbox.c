@@ -4,6 +4,7 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/sockios.h>
 #include <net/if.h>
@@ -17,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "obs/log.h"
@@ -48,10 +50,34 @@ struct call {
 	struct scmp_arg_cmp arg;
 };
 
+// The log files were opened by root: they go to the user who will have to open them again.
+static void hand_over_logs(const struct snap *snap, uid_t uid)
+{
+	const char *logs[] = {snap->log.output, snap->access_log.format != SNAP_LOG_OFF
+							? snap->access_log.output
+							: NULL};
+	struct stat state;
+
+	for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++) {
+		if (!logs[i] || logs[i][0] != '/')
+			continue;
+		int fd = open(logs[i], O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		if (fd < 0)
+			continue; // warn_of_files will see
+		// A file of another name too, or of another user, is not ours to give.
+		if (fstat(fd, &state) == 0 && S_ISREG(state.st_mode) && state.st_uid == 0 &&
+		    state.st_nlink == 1 && fchown(fd, uid, (gid_t)-1) < 0)
+			log_debug(LOG_SANDBOX, "cannot give a log file away",
+				  LOG_STR("file", logs[i]), LOG_ERRNO("error", -errno), LOG_END);
+		close(fd);
+	}
+}
+
 // Becomes `name`, without supplementary groups and without any capability but the one that a reload
 // needs to open a port below 1024.
-static int become(const char *name)
+static int become(const struct snap *snap)
 {
+	const char *name = snap->run_as;
 	const struct passwd *user = getpwnam(name);
 
 	if (!user) {
@@ -59,6 +85,7 @@ static int become(const char *name)
 			  LOG_STR("user", name), LOG_END);
 		return -ENOENT;
 	}
+	hand_over_logs(snap, user->pw_uid);
 	capng_clear(CAPNG_SELECT_BOTH);
 	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_BIND_SERVICE) || geteuid() == 0)
 		capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
@@ -171,7 +198,7 @@ int sandbox_enter(const struct snap *snap)
 	int r = 0;
 
 	if (geteuid() == 0) {
-		r = become(snap->run_as);
+		r = become(snap);
 		if (r < 0)
 			return r;
 		warn_of_files(snap);
