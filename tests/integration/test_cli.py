@@ -176,6 +176,7 @@ def test_files_that_the_new_user_cannot_use_are_warned_of(sluice, folder):
     log = folder / "access.log"
     log.write_text("")
     log.chmod(0o600)
+    os.link(log, folder / "second-name")  # a file of two names is not the proxy's to give away
     proxy = sluice({"users_file": str(secret), "access_log": {"output": str(log)},
                     "listeners": [{"name": "main", "address": "127.0.0.1:0", "open": True}]})
     warned = {r["file"]: r["message"] for r in proxy.logs.read() if r["level"] == "warn" and "file" in r}
@@ -183,3 +184,14 @@ def test_files_that_the_new_user_cannot_use_are_warned_of(sluice, folder):
     assert "cannot be reopened" in warned[str(log)]
     assert str(proxy.file) not in warned
     assert "Permission denied" in proxy.reload(ok=False)["why"]
+
+
+def test_log_files_made_as_root_are_given_to_the_user(sluice, folder):
+    """What root opened at the start can be opened again after root was given up."""
+    if os.geteuid() != 0:
+        pytest.skip("only root becomes another user")
+    folder.chmod(0o755)
+    log = folder / "access.log"
+    proxy = sluice({"access_log": {"output": str(log)}})
+    assert log.stat().st_uid != 0
+    assert not [r for r in proxy.logs.read() if r.get("file") == str(log)]
