@@ -112,12 +112,12 @@ def dns(servers):
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory):
-    """(certificate, key) for *.test, localhost and 127.0.0.1."""
+    """(certificate, key) for www.test, localhost and 127.0.0.1."""
     place = tmp_path_factory.mktemp("tls")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
          "-days", "2", "-subj", "/CN=test", "-keyout", place / "key.pem", "-out", place / "cert.pem",
-         "-addext", "subjectAltName=DNS:*.test,DNS:localhost,IP:127.0.0.1,IP:::1"],
+         "-addext", "subjectAltName=DNS:www.test,DNS:localhost,IP:127.0.0.1,IP:::1"],
         check=True, capture_output=True, timeout=20)
     return place / "cert.pem", place / "key.pem"
 

@@ -255,7 +255,8 @@ class Origin(Server):
             if request.get("expect", "").lower() == "100-continue":
                 stream.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
             read_body(stream, request)
-        return method(stream, request, argument) is not False
+        return method(stream, request, argument) is not False and \
+            "close" not in (request.get("connection") or "").lower()
 
     @staticmethod
     def reply(stream, request, status="200 OK", body=b"", fields=(), length=None):
