@@ -20,11 +20,13 @@
 enum {
 	LIMIT_DEFAULT = 100,
 	LIMIT_MAX = 10000,
-	VISIT_MAX = 200000, // sessions of one worker that a request looks at
+	LOOK_AT_CLOCK = 16, // sessions
 	EVENTS_MAX = 512,
 };
 // How long one request waits for workers that do not answer, in all.
 #define PATIENCE_NS 1000000000ULL
+// How long a worker walks through its sessions before it goes on serving them.
+#define WALK_NS 200000ULL
 
 enum sort { SORT_ID, SORT_BYTES, SORT_AGE };
 
@@ -37,18 +39,22 @@ struct wanted {
 };
 
 struct item {
-	uint64_t key;       // larger comes first
-	size_t offset, len; // in `text`
+	uint64_t key; // larger comes first
+	char *text;   // owned
+	size_t len;
 };
 
+// The best `limit` of what all workers have: a min-heap once it is full.
 struct gathered {
 	const struct wanted *wanted;
-	struct text text;
+	struct text text; // of one session, while it is made
 	struct item *items;
-	size_t count, room;
+	size_t count;
+	uint64_t newest; // id: later sessions are not looked at, so that the walk has an end
 	uint64_t matched;
 	unsigned unanswered; // workers
-	bool truncated;
+	bool resumed, ended; // the walk through one worker's sessions
+	bool failed;         // no memory
 };
 
 static uint64_t bytes_of(const struct session *session)
@@ -159,13 +165,7 @@ static int by_key(const void *a, const void *b)
 	return x->key < y->key ? 1 : x->key > y->key ? -1 : 0;
 }
 
-struct candidate {
-	uint64_t key;
-	const struct session *session;
-};
-
-// A min-heap of the best `limit` candidates.
-static void sift(struct candidate *heap, size_t count, size_t i)
+static void sift(struct item *heap, size_t count, size_t i)
 {
 	for (;;) {
 		size_t least = i, left = 2 * i + 1;
@@ -174,63 +174,65 @@ static void sift(struct candidate *heap, size_t count, size_t i)
 				least = child;
 		if (least == i)
 			return;
-		struct candidate swap = heap[i];
+		struct item swap = heap[i];
 		heap[i] = heap[least];
 		heap[least] = swap;
 		i = least;
 	}
 }
 
-static size_t pick(const struct front *front, struct gathered *gathered, struct candidate *heap)
+static void consider(struct gathered *gathered, const struct worker *worker,
+		     const struct session *session)
 {
-	const struct wanted *wanted = gathered->wanted;
-	struct session *session;
-	size_t count = 0;
-	unsigned visited = 0;
+	const size_t limit = gathered->wanted->limit;
+	struct item item = {.key = key_of(session, gathered->wanted->sort)},
+		    *heap = gathered->items;
 
-	cds_list_for_each_entry(session, &front->sessions, node)
-	{
-		if (++visited > VISIT_MAX) {
-			gathered->truncated = true;
-			break;
-		}
-		if (!matches(session, wanted))
-			continue;
-		gathered->matched++;
-		struct candidate candidate = {key_of(session, wanted->sort), session};
-		if (count < wanted->limit) {
-			heap[count++] = candidate;
-			for (size_t i = count / 2; count == wanted->limit && i-- > 0;)
-				sift(heap, count, i);
-		} else if (candidate.key > heap[0].key) {
-			heap[0] = candidate;
-			sift(heap, count, 0);
-		}
+	gathered->matched++;
+	if (gathered->count == limit && item.key <= heap[0].key)
+		return;
+	text_truncate(&gathered->text, 0);
+	put_session(&gathered->text, worker, session);
+	item.len = gathered->text.len;
+	item.text = gathered->text.failed ? NULL : malloc(item.len);
+	if (!item.text) {
+		gathered->failed = true;
+		return;
 	}
-	return count;
+	memcpy(item.text, gathered->text.data, item.len);
+	if (gathered->count < limit) {
+		heap[gathered->count++] = item;
+		for (size_t i = limit / 2; gathered->count == limit && i-- > 0;)
+			sift(heap, limit, i);
+	} else {
+		free(heap[0].text);
+		heap[0] = item;
+		sift(heap, limit, 0);
+	}
 }
 
-// On the worker's thread.
+// On the worker's thread: walks on from where it rested.
 static void gather(struct worker *worker, void *ctx)
 {
+	struct front *front = &worker->front;
 	struct gathered *gathered = ctx;
-	struct candidate *heap = malloc(gathered->wanted->limit * sizeof(*heap));
-	struct item *items;
+	uint64_t until = sys_now() + WALK_NS;
 
-	if (!heap)
-		return;
-	size_t count = pick(&worker->front, gathered, heap);
-	items = realloc(gathered->items, (gathered->count + count + 1) * sizeof(*items));
-	if (items) {
-		gathered->items = items;
-		for (size_t i = 0; i < count; i++) {
-			size_t offset = gathered->text.len;
-			put_session(&gathered->text, worker, heap[i].session);
-			items[gathered->count++] =
-				(struct item){heap[i].key, offset, gathered->text.len - offset};
-		}
+	if (!gathered->resumed)
+		front->walk = front->sessions.next;
+	gathered->resumed = true;
+	for (unsigned n = 1; front->walk && front->walk != &front->sessions; n++) {
+		const struct session *session = cds_list_entry(front->walk, struct session, node);
+		if (session->id > gathered->newest || gathered->failed)
+			break;
+		front->walk = session->node.next;
+		if (matches(session, gathered->wanted))
+			consider(gathered, worker, session);
+		if (n % LOOK_AT_CLOCK == 0 && sys_now() > until)
+			return;
 	}
-	free(heap);
+	front->walk = NULL;
+	gathered->ended = true;
 }
 
 struct patience {
@@ -255,10 +257,20 @@ static void gather_all(struct control *control, const struct wanted *wanted,
 	struct patience patience = {0};
 
 	*gathered = (struct gathered){.wanted = wanted};
+	gathered->newest = atomic_load(&control->shared.next_id_atomic);
+	gathered->items = malloc(wanted->limit * sizeof(*gathered->items));
+	gathered->failed = !gathered->items;
 	text_init(&gathered->text, 0);
-	for (unsigned i = 0; i < control->worker_count; i++)
-		if (call(control, i, &patience, gather, gathered) < 0)
+	for (unsigned i = 0; i < control->worker_count && !gathered->failed; i++) {
+		int r = 0;
+		gathered->resumed = gathered->ended = false;
+		while (r == 0 && !gathered->ended)
+			r = patience.until && sys_now() > patience.until && gathered->resumed
+				    ? -ETIMEDOUT
+				    : call(control, i, &patience, gather, gathered);
+		if (r < 0)
 			gathered->unanswered++;
+	}
 	if (gathered->count)
 		qsort(gathered->items, gathered->count, sizeof(*gathered->items), by_key);
 }
@@ -266,6 +278,8 @@ static void gather_all(struct control *control, const struct wanted *wanted,
 static void gathered_release(struct gathered *gathered)
 {
 	text_release(&gathered->text);
+	for (size_t i = 0; i < gathered->count; i++)
+		free(gathered->items[i].text);
 	free(gathered->items);
 }
 
@@ -314,19 +328,17 @@ void admin_connections(struct control *control, const struct admin_request *requ
 		return;
 	}
 	gather_all(control, &wanted, &gathered);
-	if (gathered.text.failed)
+	if (gathered.failed)
 		out->failed = true; // answered by 503
-	size_t shown = gathered.count < wanted.limit ? gathered.count : wanted.limit;
 	reply->type = "application/json";
 	text_printf(out,
-		    "{\"live\":%u,\"matched\":%llu,\"truncated\":%s,\"unanswered\":%u,"
+		    "{\"live\":%u,\"matched\":%llu,\"unanswered\":%u,"
 		    "\"connections\":[",
 		    control_live(control), (unsigned long long)gathered.matched,
-		    gathered.truncated ? "true" : "false", gathered.unanswered);
-	for (size_t i = 0; i < shown; i++) {
+		    gathered.unanswered);
+	for (size_t i = 0; i < gathered.count; i++) {
 		text_str(out, i ? ",\n" : "\n");
-		text_bytes(out, gathered.text.data + gathered.items[i].offset,
-			   gathered.items[i].len);
+		text_bytes(out, gathered.items[i].text, gathered.items[i].len);
 	}
 	text_str(out, "]}\n");
 	gathered_release(&gathered);
@@ -400,7 +412,7 @@ void admin_connection(struct control *control, const struct admin_request *reque
 		reply->type = "application/json";
 		text_str(&reply->body, "{\"connection\":");
 		if (gathered.count)
-			text_bytes(&reply->body, gathered.text.data, gathered.text.len);
+			text_bytes(&reply->body, gathered.items[0].text, gathered.items[0].len);
 		else
 			text_str(&reply->body, "null");
 		text_str(&reply->body, ",\"events\":");

@@ -116,6 +116,8 @@ static void session_end(struct session *session, enum close_reason reason)
 		stream_close(front->loop, session->talk->tunnel, STREAM_RST);
 	talk_free(session->talk);
 	session->talk = NULL;
+	if (front->walk == &session->node)
+		front->walk = session->node.next;
 	cds_list_del(&session->node);
 	CDS_INIT_LIST_HEAD(&session->node);
 	front->live--;

@@ -439,3 +439,28 @@ def test_answers_say_what_is_allowed(admin):
     assert headers["Cache-Control"] == "no-store"
     assert headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_large_tables(admin, servers):
+    """O3: filters, order and limit hold when a worker gives its connections in several steps."""
+    def answer(sock, number):
+        sock.sendall(b"x" * number)  # from 1
+        sock.recv(1)
+    server = servers.serve(answer)
+    proxy, api = admin()
+    tunnels = [socks5(proxy.address, *server.address) for _ in range(300)]
+    for tunnel in tunnels:
+        assert tunnel.recv(1)
+    everything = api.json("/connections?limit=10000")
+    assert everything["matched"] == len(everything["connections"]) == 300
+    ids = [c["id"] for c in everything["connections"]]
+    assert ids == sorted(ids) and len(set(ids)) == 300
+    few = api.json("/connections?limit=7")
+    assert few["matched"] == 300 and [c["id"] for c in few["connections"]] == ids[:7]
+    largest = api.json("/connections?limit=20&sort=bytes")["connections"]
+    moved = [c["down"]["copied"] + c["down"]["spliced"] for c in largest]
+    assert moved == list(range(300, 280, -1))
+    assert api.json("/connections?destination=nowhere")["matched"] == 0
+    assert all(c["unanswered"] == 0 for c in (everything, few))
+    for tunnel in tunnels:
+        tunnel.close()
