@@ -75,6 +75,8 @@ int packet_kernel_open(struct packet_domain *domain, const struct endpoint *loca
 				       .caps = PACKET_HAS_FD | PACKET_CHECKSUM};
 	k->v6 = v6;
 	k->gso_max = UINT16_MAX;
+	k->copied_max[0] = PACKET_KERNEL_COPIED_MAX;
+	k->copied_max[1] = PACKET_KERNEL_COPIED_MAX_PREFIXED;
 	int r = k->fd = sys_socket(local->family, SOCK_DGRAM);
 	if (r >= 0 && v6)
 		r = allow(k->fd, IPPROTO_IPV6, IPV6_V6ONLY) ? 0 : -ENOPROTOOPT;

@@ -6,10 +6,6 @@
 #include "io/packet/packet_kernel_internal.h"
 #include "io/sys.h"
 
-// Up to so many bytes a segment is copied together with its neighbours; above, it gets an iovec or
-// two of its own. Both cost the same at about 250 bytes (tests/bench: bench/micro/bench_packet).
-enum { STAGED_MAX = 256 };
-
 // A segment of the packets: the next one to be built into a message.
 struct cursor {
 	unsigned packet;
@@ -165,7 +161,8 @@ static void build_message(struct tx *tx)
 	struct msghdr *msg = &tx->s->tx[tx->messages].msg_hdr;
 	union packet_name *name = &tx->s->tx_name[tx->messages];
 	uint32_t out = length_out(first, tx->at.offset), last = out, total = out;
-	bool staged = out <= STAGED_MAX && (first->segment || first->skip || first->prefix_len);
+	bool staged = out <= k->copied_max[first->prefix_len > 0] &&
+		      (first->segment || first->skip || first->prefix_len);
 	unsigned most = (k->port.caps & PACKET_CAN_GSO) && out > 0 && out <= k->gso_max
 				? PACKET_SEGMENTS_MAX
 				: 1;
@@ -193,7 +190,7 @@ static void build(struct tx *tx)
 {
 	tx->messages = tx->iovs = tx->staged = 0;
 	while (tx->at.packet < tx->n && tx->messages < PACKET_BURST &&
-	       tx->iovs + 2 <= PACKET_KERNEL_IOVS && tx->staged + STAGED_MAX <= PACKET_KERNEL_STAGE)
+	       tx->iovs + 2 <= PACKET_KERNEL_IOVS && tx->staged + UINT16_MAX <= PACKET_KERNEL_STAGE)
 		build_message(tx);
 }
 
