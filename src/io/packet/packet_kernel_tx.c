@@ -66,7 +66,8 @@ static void add_segment(struct tx *tx, struct msghdr *msg, bool staged)
 
 	if (staged) {
 		uint8_t *place = tx->s->stage + tx->staged;
-		memcpy(place, p->prefix, p->prefix_len);
+		if (p->prefix_len)
+			memcpy(place, p->prefix, p->prefix_len);
 		memcpy(place + p->prefix_len, data, len);
 		tx->staged += p->prefix_len + len;
 		add_piece(tx, msg, place, p->prefix_len + len);
