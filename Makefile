@@ -53,7 +53,7 @@ format: ## format the C files
 	@scripts/format
 
 install: all ## install: make install [PREFIX=/usr] [DESTDIR=/somewhere]
-	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(PREFIX) &&) meson install -C $(BUILD) --no-rebuild
+	@$(if $(PREFIX),meson configure $(BUILD) -Dprefix=$(PREFIX) && ninja -C $(BUILD) -j $(JOBS) programs &&) meson install -C $(BUILD) --no-rebuild
 
 clean: ## remove everything that was built
 	rm -rf build build-*
