@@ -68,8 +68,7 @@ static enum close_reason decide(struct attempt *attempt, const struct host *host
 	    session->client && session->client->ops->local(session->client, &local) == 0)
 		query.local = &local;
 	acl_decide(snap, &query, &verdict);
-	if (verdict.rule)
-		keep_text(&session->rule, verdict.rule->name);
+	keep_text(&session->rule, verdict.rule ? verdict.rule->name : NULL);
 	if (verdict.result == ACL_ALLOW && ret_parent)
 		*ret_parent = verdict.parent;
 	return reason_of(&verdict);
@@ -91,6 +90,19 @@ static void keep_destination(struct session *session, const struct host *host, b
 	keep_text(&session->dest, text);
 }
 
+// The destination of a route, for rules and logs: the name that led to it (a server name, an HTTP Host)
+// and the port of its first target; without a name, that target.
+static void name_route(struct attempt *attempt, const struct host *target)
+{
+	if (attempt->name_len)
+		(void)host_from_name(attempt->name, attempt->name_len, target->port,
+				     &attempt->host);
+	if (attempt->host.kind == HOST_NAME)
+		attempt->host.port = target->port;
+	else
+		attempt->host = *target;
+}
+
 enum close_reason attempt_decide(struct attempt *attempt)
 {
 	struct session *session = attempt->session;
@@ -106,19 +118,11 @@ enum close_reason attempt_decide(struct attempt *attempt)
 			return CLOSE_NO_ROUTE;
 		keep_text(&session->route, route->name);
 		parent = route->parent;
-		host = &route->targets[0].host;
+		name_route(attempt, &route->targets[0].host);
 	}
 	enum close_reason reason = decide(attempt, host, NULL, attempt->route_id ? NULL : &parent);
 	attempt->parent_id = parent ? parent->id : 0;
 	keep_text(&session->parent, parent ? parent->name : NULL);
-	// Of a route: the name that led to it says more than the target, which is told by `upstream`.
-	struct host named = attempt->host;
-	if (attempt->route_id && attempt->name_len)
-		(void)host_from_name(attempt->name, attempt->name_len, host->port, &named);
-	if (attempt->route_id && named.kind == HOST_NAME) {
-		named.port = host->port;
-		host = &named;
-	}
 	keep_destination(session, host, parent != NULL);
 	if (reason == CLOSE_NONE)
 		report_event(session, EVENT_ALLOWED, 0, host->port);

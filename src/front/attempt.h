@@ -27,7 +27,7 @@ struct attempt {
 	struct session *session;
 	attempt_fn *done;
 	void *owner;      // the caller's
-	struct host host; // the destination as the client named it; HOST_NONE: the route's targets
+	struct host host; // the destination as the client named it; HOST_NONE: a route, see attempt_decide
 	const char *name; // the server name that led to the route, for logs; read by attempt_decide
 	size_t name_len;
 	uint32_t protocols; // SNAP_PROTO_* bits: all that the request is

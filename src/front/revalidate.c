@@ -38,7 +38,7 @@ static bool still_allowed(struct session *session, const struct snap *snap)
 		return false;
 	if (session->phase == SESSION_ASSOCIATED)
 		return true; // its driver knows more
-	if (session->fixed_target || !session->dest ||
+	if (!session->dest ||
 	    host_parse(session->dest, __builtin_strlen(session->dest), 0, &attempt.host) < 0)
 		attempt.host = (struct host){0};
 	attempt.route_id = session->fixed_target;

@@ -28,7 +28,7 @@ static void defaults(void **state)
 	assert_true(s->timeouts.admission_ns == 10 * SECOND);
 	assert_true(s->timeouts.idle_ns == 600 * SECOND);
 	assert_true(s->timeouts.total_ns == 0);
-	assert_true(s->relay.coalesce_ns == 1800000);
+	assert_true(s->relay.coalesce_ns == 1400000);
 	assert_int_equal(s->relay.pipe_size_bytes, 262144);
 	assert_true(s->relay.splice);
 	assert_int_equal(s->http.max_head_bytes, 65536);
