@@ -221,7 +221,7 @@ static void listen_on(struct socks_bind *bind, const struct endpoint *local)
 	struct socks *socks = bind->socks;
 	struct session *session = socks->session;
 	struct front *front = session->front;
-	struct endpoint bound;
+	struct endpoint bound = {0};
 	int fd = open_socket(local, &bound);
 	int r = fd < 0 ? fd : listener_init(&bind->listener, front->loop, fd, accepted, NULL);
 

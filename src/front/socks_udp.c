@@ -246,7 +246,7 @@ static void input(struct datagram *datagram, struct packet *packet)
 			at += len;
 			continue;
 		}
-		if (!datagram_client_known(datagram) && !header.fragment) {
+		if (!same && !header.fragment && !datagram_client_known(datagram)) {
 			datagram_fix_client(datagram, &packet->peer);
 			report_event(session_of(udp), EVENT_ASSOCIATED, packet->peer.port,
 				     udp->bound.port);

@@ -131,10 +131,9 @@ static void watch_side(struct datagram_side *side);
 static struct packet_port *port_to(struct datagram *d, int family)
 {
 	struct datagram_side *side = family == AF_INET ? &d->up4 : &d->up6;
-	static const uint8_t any[16];
-	struct endpoint local = family == AF_INET ? endpoint_v4(0, 0) : endpoint_v6(any, 0, 0);
+	struct endpoint any = {.family = (uint8_t)family};
 
-	if (!side->port && packet_kernel_open(d->env->domain, &local, 0, &side->port) == 0) {
+	if (!side->port && packet_kernel_open(d->env->domain, &any, 0, &side->port) == 0) {
 		side->datagram = d;
 		watch_side(side);
 	}
@@ -175,7 +174,9 @@ static void pass_down(struct datagram *d, struct packet *packet)
 	else {
 		packet->prefix = peer->prefix;
 		packet->prefix_len = peer->prefix_len;
-		packet->peer = d->connected ? (struct endpoint){0} : d->peer;
+		packet->peer = d->peer;
+		if (d->connected)
+			packet->peer = (struct endpoint){0};
 		packet->ecn = 0;
 		enqueue(d, DATAGRAM_DOWN, d->client.port, packet);
 		return;

@@ -197,8 +197,8 @@ static void test_exchange(void **state)
 	char buf[100];
 
 	open_with(b, 0, NULL);
-	for (uint8_t i = 0; i < PEERS; i++) {
-		uint8_t data[] = {i, 'h', 'i'};
+	for (int i = 0; i < PEERS; i++) {
+		uint8_t data[] = {(uint8_t)i, 'h', 'i'};
 		send_from(b, CLIENT, &b->bound, data, sizeof(data), 0);
 		run(b);
 		assert_int_equal(receive_at(b, i, buf, sizeof(buf), &outside), 2);
