@@ -16,7 +16,7 @@ enum {
 	PACE_MIN_NS = 50 * 1000,
 };
 
-static const uint32_t WATCHED = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+static const uint32_t WATCHED = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
 static int pollfd_of(const struct loop *loop, const struct watch *watch)
 {

@@ -27,7 +27,7 @@ struct watch;
 
 enum loop_set { LOOP_PROMPT, LOOP_PACED };
 
-// events: EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLERR, EPOLLHUP.
+// events: EPOLLIN, EPOLLPRI, EPOLLOUT, EPOLLRDHUP, EPOLLERR, EPOLLHUP.
 typedef void watch_fn(struct loop *loop, struct watch *watch, uint32_t events);
 
 struct watch {

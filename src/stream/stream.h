@@ -25,6 +25,7 @@ enum stream_ready {
 	STREAM_ERROR = 8, // the connection has failed; what came before may still be read
 	STREAM_LAST =
 		16, // the last read brought all there was before the end: the next would give 0
+	STREAM_URGENT = 32, // urgent data came: a read stops short of it
 };
 
 enum stream_end {

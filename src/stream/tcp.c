@@ -28,7 +28,7 @@ static ssize_t tcp_read(struct stream *stream, void *buf, size_t len)
 
 	if (n == -EAGAIN) {
 		stream->ready &= (uint8_t)~STREAM_IN;
-	} else if (n > 0 && (size_t)n < len) {
+	} else if (n > 0 && (size_t)n < len && !(stream->ready & STREAM_URGENT)) {
 		// A short recv has drained the socket (epoll(7), question 9). When the peer's FIN
 		// was there before, so was everything that it sent.
 		if (!(stream->ready & STREAM_END))
@@ -129,6 +129,8 @@ static void tcp_ready(struct loop *loop, struct watch *watch, uint32_t events)
 
 	if (events & EPOLLIN)
 		ready |= STREAM_IN;
+	if (events & EPOLLPRI)
+		ready |= STREAM_IN | STREAM_URGENT;
 	if (events & EPOLLOUT)
 		ready |= STREAM_OUT;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
