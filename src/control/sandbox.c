@@ -78,6 +78,7 @@ static void hand_over_logs(const struct snap *snap, uid_t uid)
 static int become(const struct snap *snap)
 {
 	const char *name = snap->run_as;
+	// cppcheck-suppress getpwnamCalled
 	const struct passwd *user = getpwnam(name);
 
 	if (!user) {

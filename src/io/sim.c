@@ -27,6 +27,7 @@ void *sim_alloc(size_t size)
 	size = (size + 63) & ~(size_t)63;
 	if (!arena.base) {
 		arena.base = mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE,
+				  // cppcheck-suppress invalidFunctionArg
 				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		if (arena.base == MAP_FAILED)
 			abort();

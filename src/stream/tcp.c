@@ -197,7 +197,5 @@ int tcp_stream_connected(struct stream *stream)
 	// A failed attempt comes with EPOLLERR and EPOLLHUP: without them there is nothing to ask.
 	if (!(stream->ready & (STREAM_END | STREAM_ERROR)))
 		return 0;
-	if (!(stream->ready & (STREAM_ERROR | STREAM_END)))
-		return 0;
 	return sys_connect_result(tcp_of(stream)->watch.fd);
 }
