@@ -386,6 +386,7 @@ static void http_timeout(struct session *session)
 		return;
 	}
 	if (client->request.began || client->requests == 0) {
+		client->requests++;
 		client->request.keep_alive = false;
 		http_answer(client, 408, CLOSE_ADMISSION_TIMEOUT,
 			    "The request did not come in time.");
