@@ -376,10 +376,14 @@ static bool informational(struct http_client *client, size_t head_len, bool *ret
 		}
 		count(client, DOWN, (size_t)n);
 		session_send(session, session->front->scratch, (size_t)n);
+		if (session->phase != SESSION_TALK) {
+			*ret_over = true; // the client is gone, and the exchange with it
+			return true;
+		}
 	}
 	buf_consume(&ex->in, head_len);
-	*ret_over = session->phase != SESSION_TALK || upgraded;
-	if (upgraded && session->phase == SESSION_TALK)
+	*ret_over = upgraded;
+	if (upgraded)
 		become_tunnel(client);
 	else if (!*ret_over)
 		begin_response_parser(client);
