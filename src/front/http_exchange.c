@@ -521,7 +521,6 @@ static void upstream_over(struct http_client *client, ssize_t error)
 		return;
 	if (error == 0 && ex->status && http1_body_eof(&ex->body) == 0) {
 		send_down(client, 0, (struct slice){0}, true);
-		ex->request_done = true;
 		if (client->session->phase == SESSION_TALK)
 			finish(client);
 		return;
