@@ -6,6 +6,7 @@
 
 #include "client.h"
 #include "front/session.h"
+#include "http.h"
 #include "io/sim_internal.h"
 #include "obs/metrics.h"
 #include "policy/account.h"
@@ -58,6 +59,21 @@ static void look(struct end *from, struct end *to, uint64_t slack)
 			 from->name, from->number, (double)(to->stuck_since - 1000000000000) / 1e6);
 }
 
+static void look_http(struct client *client, uint64_t slack)
+{
+	struct end *end = &client->end;
+
+	if (!http_client_owed(client) || end->in_total != end->stuck_got || !end->stuck_since) {
+		end->stuck_since = sim.now;
+		end->stuck_got = end->in_total;
+		return;
+	}
+	if (sim.now - end->stuck_since > slack)
+		sim_fail("stranded: client %u waits for an answer that its server has said, since "
+			 "%.3f ms",
+			 end->number, (double)(end->stuck_since - 1000000000000) / 1e6);
+}
+
 void checks_quiet(uint64_t until)
 {
 	const struct world_options *o = &world.options;
@@ -66,6 +82,8 @@ void checks_quiet(uint64_t until)
 	for (uint32_t i = 1; i <= end_count; i++) {
 		struct client *client = client_of(ends[i]);
 		struct end *server = client ? client_server(client) : NULL;
+		if (client && client->http && !o->hungry && !o->unreliable)
+			look_http(client, slack + (is_limited(client) ? 20000 * MS : 0));
 		if (!server || !client->connected)
 			continue;
 		uint64_t more = is_limited(client) ? 3000 * MS : 0;
@@ -224,13 +242,19 @@ static void check_client(const struct client *client)
 	const struct end *server = client_server(client);
 	bool excused = world_excuses();
 
-	if (record && record->next && !record->request)
+	// Of HTTP each request has a record, and a tunnel that it became; they come last first.
+	while (client->http && record && record->request)
+		record = record->next;
+	if (record && record->next && !record->next->request)
 		sim_fail("client %u: two records", client->end.number);
-	if (!record && client->end.open && !excused)
+	if (!client->records && client->end.open && !excused)
 		sim_fail("client %u: no record", client->end.number);
 	if (record && record->reason == CLOSE_INTERNAL)
 		sim_fail("client %u: an internal error", client->end.number);
-	check_outcome(client);
+	if (client->http)
+		http_client_check(client);
+	else
+		check_outcome(client);
 	if (!server || !client->connected)
 		return;
 	check_end_of(&client->end, server);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <urcu/compiler.h>
 
+#include "http.h"
 #include "io/sim_internal.h"
 #include "proto/proxyproto/proxyproto.h"
 
@@ -47,11 +48,19 @@ static const struct dest dests[] = {
 enum { DESTS = sizeof(dests) / sizeof(dests[0]), DESTS_OK = 8 };
 
 static const char *const kind_names[CLIENT_KINDS] = {
-	[CLIENT_SOCKS4] = "socks4",    [CLIENT_SOCKS4A] = "socks4a",
-	[CLIENT_SOCKS5] = "socks5",    [CLIENT_SOCKS5_AUTH] = "socks5 with log-in",
-	[CLIENT_CONNECT] = "connect",  [CLIENT_CONNECT_AUTH] = "connect with log-in",
-	[CLIENT_TLS] = "tls",          [CLIENT_RAW] = "raw",
-	[CLIENT_FIRST] = "silent raw", [CLIENT_GARBAGE] = "garbage",
+	[CLIENT_SOCKS4] = "socks4",
+	[CLIENT_SOCKS4A] = "socks4a",
+	[CLIENT_SOCKS5] = "socks5",
+	[CLIENT_SOCKS5_AUTH] = "socks5 with log-in",
+	[CLIENT_CONNECT] = "connect",
+	[CLIENT_CONNECT_AUTH] = "connect with log-in",
+	[CLIENT_TLS] = "tls",
+	[CLIENT_RAW] = "raw",
+	[CLIENT_HTTP] = "http",
+	[CLIENT_HTTP_AUTH] = "http with log-in",
+	[CLIENT_HTTP_REVERSE] = "http to a route",
+	[CLIENT_FIRST] = "silent raw",
+	[CLIENT_GARBAGE] = "garbage",
 	[CLIENT_SILENT] = "slow",
 };
 
@@ -453,6 +462,10 @@ static uint16_t listener_of(struct client *client)
 	case CLIENT_SOCKS5_AUTH:
 	case CLIENT_CONNECT_AUTH:
 		return WORLD_LISTEN_AUTH;
+	case CLIENT_HTTP_AUTH:
+		return WORLD_LISTEN_AUTH;
+	case CLIENT_HTTP_REVERSE:
+		return WORLD_LISTEN_REVERSE;
 	case CLIENT_TLS:
 		return WORLD_LISTEN_TLS;
 	case CLIENT_RAW:
@@ -489,6 +502,13 @@ static void compose(struct client *client)
 		break;
 	case CLIENT_GARBAGE:
 		garbage(client);
+		break;
+	case CLIENT_HTTP:
+	case CLIENT_HTTP_AUTH:
+	case CLIENT_HTTP_REVERSE:
+		http_client_compose(client);
+		if (client->kind == CLIENT_HTTP_AUTH)
+			client->http->basic = draw_login(client)->basic;
 		break;
 	case CLIENT_SILENT:
 		if (rng_below(sim_rng(), 2))
@@ -551,7 +571,10 @@ void client_new(enum client_kind kind, uint64_t at)
 
 	memset(client, 0, sizeof(*client));
 	client->kind = kind;
-	end_init(&client->end, "client", kind >= CLIENT_FIRST ? &raw_ops : &client_ops);
+	end_init(&client->end, "client",
+		 kind >= CLIENT_FIRST  ? &raw_ops
+		 : kind >= CLIENT_HTTP ? &http_client_ops
+				       : &client_ops);
 	snprintf(address, sizeof(address), "10.1.0.%u", 1 + (unsigned)rng_below(rng, 3));
 	client->from = world_address(address, 0);
 	client->to = world_address("10.0.0.1", 0);

@@ -16,6 +16,9 @@ enum client_kind {
 	CLIENT_CONNECT_AUTH,
 	CLIENT_TLS,
 	CLIENT_RAW,
+	CLIENT_HTTP,
+	CLIENT_HTTP_AUTH,
+	CLIENT_HTTP_REVERSE,
 	CLIENT_FIRST, // silent until the server speaks
 	CLIENT_GARBAGE,
 	CLIENT_SILENT, // says nothing, or not all of it
@@ -60,7 +63,7 @@ struct client {
 	const char *dest;
 	uint32_t prefix; // bytes of the stream before its number (a ClientHello)
 	struct record *records;
-	bool over;
+	struct http_talk *http; // NULL: no HTTP
 };
 
 // A client that begins at that time.

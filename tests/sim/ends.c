@@ -28,7 +28,7 @@ static uint64_t word(uint32_t number, uint64_t index)
 	return x ^ x >> 32;
 }
 
-static void pattern(uint32_t number, uint64_t at, uint8_t *buf, size_t len)
+void end_pattern(uint32_t number, uint64_t at, uint8_t *buf, size_t len)
 {
 	for (size_t i = 0; i < len;) {
 		uint64_t w = word(number, (at + i) / 8);
@@ -78,7 +78,8 @@ void end_init(struct end *end, const char *name, const struct end_ops *ops)
 {
 	if (end_count + 1 >= ENDS_MAX)
 		sim_fail("too many ends");
-	*end = (struct end){.fd = -1, .number = ++end_count, .name = name, .ops = ops};
+	*end = (struct end){
+		.fd = -1, .number = ++end_count, .name = name, .ops = ops, .out_stop = NEVER};
 	end->born = sim.now;
 	ends[end->number] = end;
 }
@@ -194,7 +195,7 @@ static void check(struct end *end, const uint8_t *data, size_t len)
 		if (end->plan.after == AFTER_WAIT && ends[end->from]->plan.after == AFTER_WAIT)
 			end->plan.after = AFTER_FIN;
 	}
-	pattern(end->from, end->got, expected, len - n);
+	end_pattern(end->from, end->got, expected, len - n);
 	if (memcmp(expected, data + n, len - n) != 0)
 		sim_fail("%s %u: the stream of %u is not what was said, in the %zu bytes from %llu",
 			 end->name, end->number, end->from, len - n, (unsigned long long)end->got);
@@ -240,10 +241,12 @@ static bool may_read(struct end *end)
 {
 	struct plan *plan = &end->plan;
 
+	uint64_t got = end->streaming ? end->got : end->in_total;
+
 	end->stalled = false;
-	if (!end->streaming)
+	if (!end->streaming && !end->paced_reading)
 		return true;
-	if (end->got >= plan->stall_at) {
+	if (got >= plan->stall_at) {
 		if (plan->stall == NEVER) {
 			end->stalled = true;
 			return false;
@@ -286,7 +289,7 @@ static void pump_in(struct end *end)
 			return;
 		}
 		received(end, bytes, (size_t)n);
-		if (end->streaming && end->plan.read_gap)
+		if ((end->streaming || end->paced_reading) && end->plan.read_gap)
 			end->next_read = sim.now + end->plan.read_gap;
 	}
 }
@@ -295,12 +298,14 @@ static void pump_in(struct end *end)
 static bool pump_preface(struct end *end)
 {
 	while (end->fd >= 0 && end->out_off < end->out_len) {
-		size_t n = end->out_len - end->out_off;
+		uint64_t n = end->out_len - end->out_off;
 		if (sim.now < end->out_next)
 			return false;
 		if (end->out_piece && n > end->out_piece)
 			n = end->out_piece;
-		ssize_t r = sys_send(end->fd, end->out + end->out_off, n);
+		if (n > end->out_stop - end->out_said)
+			n = end->out_stop - end->out_said;
+		ssize_t r = n ? sys_send(end->fd, end->out + end->out_off, n) : 0;
 		if (r == -EAGAIN)
 			return false;
 		if (r < 0) {
@@ -309,9 +314,20 @@ static bool pump_preface(struct end *end)
 			return false;
 		}
 		end->out_off += (size_t)r;
+		end->out_said += (uint64_t)r;
 		end->out_next = sim.now + end->out_gap;
+		if (end->out_said == end->out_stop) {
+			if (end->out_reset || end->out_after == AFTER_CLOSE)
+				end_close(end, end->out_reset);
+			else
+				end_leave(end);
+			end->out_off = end->out_len;
+			return end->fd >= 0;
+		}
 	}
-	return end->out_off == end->out_len;
+	if (end->fd >= 0 && end->out_last && end->out_off == end->out_len && !end->talking)
+		end_leave(end);
+	return end->fd >= 0 && end->out_off == end->out_len;
 }
 
 static void pump_out(struct end *end)
@@ -338,7 +354,7 @@ static void pump_out(struct end *end)
 			n = sizeof(bytes);
 		if (plan->reset_at != NEVER && n > plan->reset_at - end->sent)
 			n = plan->reset_at - end->sent;
-		pattern(end->number, end->sent, bytes, n);
+		end_pattern(end->number, end->sent, bytes, n);
 		ssize_t r = n ? sys_send(end->fd, bytes, n) : 0;
 		if (r == -EAGAIN)
 			return;

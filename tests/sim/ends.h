@@ -63,6 +63,11 @@ struct end {
 	size_t out_len, out_off;
 	uint32_t out_piece; // at a time, 0: all
 	uint64_t out_gap, out_next;
+	uint64_t out_said, out_stop; // of all of `out`, bytes; there it stops (NEVER: not)
+	enum after out_after;        // how it ends there, or when all is said
+	bool out_reset;              // or resets, there
+	bool out_last;               // nothing follows what is in `out`
+	bool paced_reading;          // the plan's pace of reading holds before the stream, too
 	uint8_t in[END_IN];
 	size_t in_len;
 	uint64_t in_total; // all that was ever received
@@ -95,6 +100,8 @@ extern uint32_t end_count;
 void ends_begin(void);
 void plan_draw(struct plan *plan, uint64_t size_max);
 
+// `len` bytes of what a number says, from a place on.
+void end_pattern(uint32_t number, uint64_t at, uint8_t *buf, size_t len);
 // A new end over memory that begins with one.
 void end_init(struct end *end, const char *name, const struct end_ops *ops);
 // Connects from that address (its port may be 0).

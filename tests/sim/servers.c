@@ -11,13 +11,9 @@
 #include "io/sim_internal.h"
 #include "io/sys.h"
 #include "proto/proxyproto/proxyproto.h"
+#include "server.h"
 
 #define MS UINT64_C(1000000)
-
-struct server {
-	struct end end; // first
-	unsigned step;
-};
 
 struct place {
 	const char *address;
@@ -88,6 +84,12 @@ static void parent_http(struct end *end)
 	uint8_t *over = memmem(end->in, end->in_len, "\r\n\r\n", 4);
 	struct rng *rng = sim_rng();
 
+	server_of(end)->parent = true;
+	if (end->in_len >= 8 && memcmp(end->in, "CONNECT ", 8) != 0) {
+		end->ops = &http_server_ops; // plain requests come in absolute-form
+		end->ops->input(end);
+		return;
+	}
 	if (!over)
 		return;
 	if (memcmp(end->in, "CONNECT viah.sim:7000 HTTP/1.1\r\n", 32) != 0 ||
@@ -132,7 +134,8 @@ static void parent_socks(struct end *end)
 	}
 	// The rules decide by address, so this is what the parent gets.
 	if (server->step == 2 && end->in_len >= 4 + 4 + 2) {
-		if (memcmp(in, "\5\1\0\1\12\2\0\1\x1b\x58", 10) != 0)
+		bool web = memcmp(in, "\5\1\0\1\12\2\0\1\0\x50", 10) == 0;
+		if (!web && memcmp(in, "\5\1\0\1\12\2\0\1\x1b\x58", 10) != 0)
 			sim_fail("the parent gets another request than it should");
 		end_take(end, 10);
 		if (world.options.rude && rng_below(sim_rng(), 8) == 0) {
@@ -141,6 +144,11 @@ static void parent_socks(struct end *end)
 			return;
 		}
 		end_say(end, "\5\0\0\1\12\2\0\1\0\0", 10);
+		if (web) {
+			end->ops = &http_server_ops;
+			end->ops->input(end);
+			return;
+		}
 		end_stream(end);
 	}
 }
@@ -162,6 +170,8 @@ static const struct place places[] = {
 	{"10.2.0.1", WORLD_STREAM_FIRST, &stream_ops, "server"},
 	{"10.2.0.1", WORLD_STREAM_PROXIED, &proxied_ops, "server"},
 	{"10.2.0.1", WORLD_STREAM_TLS, &tls_ops, "server"},
+	{"10.2.0.1", WORLD_HTTP, &http_server_ops, "web server"},
+	{"2001:db8:2::1", WORLD_HTTP, &http_server_ops, "web server"},
 	{"10.3.0.1", WORLD_PARENT_HTTP, &parent_http_ops, "parent"},
 	{"10.3.0.1", WORLD_PARENT_SOCKS, &parent_socks_ops, "parent"},
 };
@@ -195,8 +205,14 @@ static void accept_one(const struct place *place, int fd)
 	memset(server, 0, sizeof(*server));
 	end_init(end, place->name, place->ops);
 	plan_draw(&end->plan, world.options.size_max);
-	if (world.options.rude)
+	if (world.options.rude && place->ops != &http_server_ops)
 		misbehave(&end->plan, world.options.size_max);
+	if (rng_below(sim_rng(), 3) == 0) {
+		end->out_piece = 1 + (uint32_t)sim_spread(sim_rng(), 1, 20000);
+		if (end->out_piece < world.options.size_max / 300)
+			end->out_piece = (uint32_t)(world.options.size_max / 300);
+		end->out_gap = sim_spread(sim_rng(), 1000, 5 * MS);
+	}
 	if (place->port == WORLD_STREAM_FIRST ||
 	    (place->ops == &stream_ops && rng_below(sim_rng(), 2)))
 		end_stream(end);

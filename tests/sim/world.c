@@ -63,7 +63,7 @@ static const char config_head[] =
 	"  - {name: socks, type: socks5, address: '10.3.0.1:1080', username: u, password: p}\n"
 	"acl:\n"
 	"  - {name: no-name, action: deny, domains: [denied.sim]}\n"
-	"  - {name: by-http, action: allow, domains: [viah.sim], parent: http}\n"
+	"  - {name: by-http, action: allow, domains: [viah.sim, viaweb.sim], parent: http}\n"
 	"  - {name: no-net, action: deny, destinations: [10.9.0.0/16]}\n"
 	"  - {name: by-socks, action: allow, domains: [vias.sim], parent: socks}\n";
 

@@ -55,6 +55,7 @@ struct world {
 	uint64_t tunnel_up, tunnel_down;   // of records, but for HTTP
 	uint64_t request_up, request_down; // of records of HTTP requests
 	unsigned records;
+	bool poisoned; // a server says answers that nobody asked for: they may be taken for others
 	unsigned clients_left; // not over, or not begun
 	uint64_t turns;
 };
