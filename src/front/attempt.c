@@ -12,6 +12,7 @@
 #include "front/session.h"
 #include "io/loop.h"
 #include "io/sys.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "policy/acl.h"
 #include "snap/snap.h"
@@ -211,6 +212,14 @@ static void dialed(struct loop *loop, void *owner, const struct dial_result *res
 	session->resolve_us = us(result->resolve_ns);
 	session->connect_us = us(result->connect_ns);
 	report_dialed(session, result);
+	if (result->reason == CLOSE_RESOLVE_FAILED || result->reason == CLOSE_RESOLVE_TIMEOUT)
+		log_debug(LOG_DNS, "name not resolved", LOG_STR("name", session->dest),
+			  LOG_ID("session", session->id), LOG_END);
+	else if (result->reason != CLOSE_NONE)
+		log_debug(LOG_UPSTREAM, "destination not reached",
+			  LOG_STR("reason", close_reason_name(result->reason)),
+			  LOG_ENDPOINT("address", &result->peer), LOG_ERRNO("error", result->error),
+			  LOG_ID("session", session->id), LOG_END);
 	attempt->done(attempt, result);
 }
 

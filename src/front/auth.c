@@ -11,6 +11,7 @@
 #include "front/report.h"
 #include "front/session.h"
 #include "io/helper.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "policy/credential.h"
 #include "snap/snap.h"
@@ -47,6 +48,10 @@ static enum close_reason count(struct session *session, enum metric_auth result,
 
 	metric_inc(&front->metrics->auth_attempts[result]);
 	report_event(session, EVENT_AUTH_DONE, result, session->auth_us);
+	if (reason != CLOSE_NONE)
+		log_info(LOG_AUTH, "log-in refused", LOG_STR("reason", close_reason_name(reason)),
+			 LOG_ENDPOINT("client", &session->peer), LOG_ID("session", session->id),
+			 LOG_END);
 	return reason;
 }
 

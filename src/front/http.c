@@ -14,6 +14,7 @@
 #include "front/session.h"
 #include "io/loop.h"
 #include "obs/access.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "proto/http1/reply.h"
 #include "snap/snap.h"
@@ -271,6 +272,9 @@ static void bad_request(struct http_client *client)
 	client->requests++;
 	request->keep_alive = false;
 	metric_inc(&client->session->front->metrics->messages_malformed[METRIC_PARSE_HTTP]);
+	log_debug(LOG_HTTP, "malformed request",
+		  LOG_STR("error", http1_error_name(request->parser.error)),
+		  LOG_ID("session", client->session->id), LOG_END);
 	http_answer(client, status, reason, http1_error_text(request->parser.error).data);
 }
 

@@ -8,6 +8,7 @@
 #include "front/driver.h"
 #include "front/front.h"
 #include "front/session.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "proto/tlshello/tlshello.h"
 #include "snap/snap.h"
@@ -112,6 +113,9 @@ static void tls_input(struct session *session)
 	int r = tlshello_feed(raw->hello, buf_data(&talk->in), talk->in.len);
 	if (r < 0) {
 		metric_inc(&session->front->metrics->messages_malformed[METRIC_PARSE_TLS]);
+		log_debug(LOG_TLS, "malformed ClientHello",
+			  LOG_STR("error", tlshello_error_name(r)), LOG_ID("session", session->id),
+			  LOG_END);
 		session_close(session, CLOSE_TLS_MALFORMED, false);
 	} else if (r > 0) {
 		struct tlshello *hello = raw->hello;

@@ -11,6 +11,7 @@
 #include "front/http.h"
 #include "io/sys.h"
 #include "obs/access.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "policy/account.h"
 #include "snap/snap.h"
@@ -146,6 +147,8 @@ void report_end(struct session *session)
 	unsigned denial = metric_denial_of(reason);
 
 	report_event(session, EVENT_CLOSED, reason, 0);
+	log_debug(LOG_SESSION, "session ended", LOG_STR("reason", close_reason_name(reason)),
+		  LOG_ENDPOINT("client", &session->peer), LOG_ID("session", session->id), LOG_END);
 	metric_inc(&metrics->connections_closed[reason]);
 	if (denial != METRIC_DENIAL_COUNT)
 		metric_inc(&metrics->requests_denied[denial]);

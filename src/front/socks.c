@@ -11,6 +11,7 @@
 #include "front/front.h"
 #include "front/outcome.h"
 #include "front/session.h"
+#include "obs/log.h"
 #include "obs/metrics.h"
 #include "proto/socks/socks.h"
 #include "snap/snap.h"
@@ -72,6 +73,8 @@ static void malformed(struct session *session, int version)
 
 	metric_inc(&metrics->messages_malformed[version == 4 ? METRIC_PARSE_SOCKS4
 							     : METRIC_PARSE_SOCKS5]);
+	log_debug(LOG_SOCKS, "malformed message", LOG_INT("version", version),
+		  LOG_ID("session", session->id), LOG_END);
 	session_finish(session, CLOSE_SOCKS_MALFORMED);
 }
 
