@@ -97,6 +97,13 @@ static void format_reachable(const struct endpoint *bound, char text[static ENDP
 		endpoint_format(bound, text);
 }
 
+static int arguments_release(struct arguments *args, int code)
+{
+	for (size_t i = 0; i < args->source.listen_count; i++)
+		free((char *)args->listen[i]);
+	return code;
+}
+
 // What a person who started it by hand wants to know.
 static void say_what_to_try(const struct control *control, bool by_hand)
 {
@@ -134,10 +141,10 @@ int run_main(int argc, char **argv)
 	int r = parse(argc, argv, &args);
 
 	if (r != 0)
-		return r < 0 ? EXIT_USAGE : help_main(argc, argv);
+		return arguments_release(&args, r < 0 ? EXIT_USAGE : help_main(argc, argv));
 	struct control *control = malloc(sizeof(*control));
 	if (!control)
-		return EXIT_START;
+		return arguments_release(&args, EXIT_START);
 	int code = control_start(control, &args.source);
 	if (code == EXIT_OK) {
 		log_info(LOG_MAIN, "ready", LOG_STR("version", SLUICE_VERSION),
@@ -148,10 +155,10 @@ int run_main(int argc, char **argv)
 		control_stop(control);
 		log_info(LOG_MAIN, "ended", LOG_INT("status", code), LOG_END);
 	} else {
-		log_stop(1000);
+		control_stop(control);
 	}
 	free(control);
-	return code;
+	return arguments_release(&args, code);
 }
 
 int check_main(int argc, char **argv)
@@ -162,11 +169,12 @@ int check_main(int argc, char **argv)
 	int r = parse(argc, argv, &args);
 
 	if (r != 0)
-		return r < 0 ? EXIT_USAGE : help_main(argc, argv);
+		return arguments_release(&args, r < 0 ? EXIT_USAGE : help_main(argc, argv));
 	config_errors_init(&errors);
 	r = config_load(&args.source, &errors, &snap);
 	config_errors_print(&errors, stderr);
 	config_errors_release(&errors);
+	arguments_release(&args, 0);
 	if (r < 0)
 		return EXIT_CONFIG;
 	snap_free(snap);

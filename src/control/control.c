@@ -189,6 +189,7 @@ int control_start(struct control *control, const struct config_source *source)
 	r = init_workers(control);
 	if (r < 0)
 		return start_failed("workers", r);
+	control->has_parts = true;
 	r = admin_start(control);
 	if (r < 0)
 		return start_failed("admin listener", r);
@@ -333,6 +334,13 @@ int control_run(struct control *control)
 
 void control_stop(struct control *control)
 {
+	// What a start that failed so early had made besides ends with the process.
+	if (!control->has_parts) {
+		metrics_free(control->metrics);
+		snap_free(control->snap);
+		log_stop(1000);
+		return;
+	}
 	for (unsigned i = 0; i < control->worker_count && control->workers; i++)
 		worker_stop(&control->workers[i]);
 	// Helpers answer to the workers' mailboxes, so they end before these.

@@ -42,6 +42,7 @@ struct control {
 	struct timer watch_timer;
 	struct timer drain_timer, settle_timer;
 	uint64_t drain_until; // ns
+	bool has_parts;       // loop, workers and what they share are made
 	bool draining;
 	bool reload_failed; // the last one
 	int exit_code;
@@ -62,6 +63,7 @@ enum {
 int control_start(struct control *control, const struct config_source *source);
 // Runs until the proxy has drained or was told to stop at once. Gives the exit code.
 int control_run(struct control *control);
+// Also after a control_start that failed.
 void control_stop(struct control *control);
 
 // Loads the configuration anew. 0, or -EINVAL with the reasons appended to `ret_why` (may be NULL); a

@@ -113,6 +113,9 @@ void worker_release(struct worker *worker)
 {
 	struct worker_listener *listener, *next;
 
+	// Mail may wait still, of listeners above all when the thread never started.
+	if (worker->front.loop)
+		loop_turn(&worker->loop, 0);
 	cds_list_for_each_entry_safe(listener, next, &worker->listeners, node)
 	{
 		listener_release(&listener->listener);
