@@ -240,7 +240,7 @@ static void a_call_site_is_limited_and_says_so(void **state)
 static void errno_survives(void **state)
 {
 	errno = EXDEV;
-	log_error(LOG_IO, "m", LOG_ERRNO("error", EIO), LOG_END);
+	log_error(LOG_WORKER, "m", LOG_ERRNO("error", EIO), LOG_END);
 	assert_int_equal(errno, EXDEV);
 }
 
