@@ -197,10 +197,26 @@ static void report_dialed(struct session *session, const struct dial_result *res
 			     (uint64_t)-result->error);
 }
 
+// A reload while it was being connected has judged what was connected then, and this was not.
+static enum close_reason judge_again(struct attempt *attempt, const struct dial_result *result)
+{
+	struct session *session = attempt->session;
+	const struct snap *snap = front_snap(session->front);
+	const struct snap_listener *listener = session_listener(session, snap);
+
+	if (result->reason != CLOSE_NONE || snap->generation == attempt->generation)
+		return result->reason;
+	if (listener && listener->auth_required && !session->user_id && !attempt->route_id)
+		return CLOSE_AUTH_REQUIRED;
+	// What a parent connects is known by its name only.
+	return attempt_permit(attempt, result->parent_id ? NULL : &result->peer);
+}
+
 static void dialed(struct loop *loop, void *owner, const struct dial_result *result)
 {
 	struct attempt *attempt = owner;
 	struct session *session = attempt->session;
+	struct dial_result denied = *result;
 
 	session->upstream = result->peer;
 	session->by_parent = result->parent_id != 0;
@@ -220,7 +236,16 @@ static void dialed(struct loop *loop, void *owner, const struct dial_result *res
 			  LOG_STR("reason", close_reason_name(result->reason)),
 			  LOG_ENDPOINT("address", &result->peer), LOG_ERRNO("error", result->error),
 			  LOG_ID("session", session->id), LOG_END);
-	attempt->done(attempt, result);
+	denied.reason = judge_again(attempt, result);
+	if (denied.reason == result->reason) {
+		attempt->done(attempt, result);
+		return;
+	}
+	report_event(session, EVENT_DENIED, denied.reason, 0);
+	stream_close(loop, result->stream, STREAM_RST);
+	denied.stream = NULL;
+	denied.early = (struct slice){0};
+	attempt->done(attempt, &denied);
 }
 
 enum close_reason attempt_dial(struct attempt *attempt)
@@ -254,6 +279,7 @@ enum close_reason attempt_dial(struct attempt *attempt)
 		request.host = &attempt->host;
 	}
 	attempt->began = front->loop->now;
+	attempt->generation = snap->generation;
 	// The request is complete and allowed: from here on the dial's own times hold.
 	session_deadline(session, UINT64_MAX);
 	return dial_start(front->dialer, &request, &attempt->dial) < 0 ? CLOSE_NO_MEMORY

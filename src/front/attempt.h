@@ -36,7 +36,8 @@ struct attempt {
 	// Filled on the way:
 	uint64_t parent_id; // by attempt_decide; 0: direct
 	struct dial *dial;
-	uint64_t began; // ns
+	uint64_t began;      // ns
+	uint64_t generation; // of the snapshot that allowed it
 };
 
 // CLOSE_NONE: go on; else why not. Sets the session's dest, rule and route for the log.

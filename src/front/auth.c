@@ -16,8 +16,6 @@
 #include "policy/credential.h"
 #include "snap/snap.h"
 
-#define AUTH_DENIED_TTL_NS 5000000000ULL // a known wrong password is refused from the cache so long
-
 #define AUTH_DENIED_TTL_NS 5000000000ULL // a wrong password is refused from the cache so long
 
 // One check on its way through a helper, which touches only the credential and the rules.
@@ -79,9 +77,14 @@ static void run(struct helper_job *job)
 static enum close_reason verdict_of(struct auth *auth, int result, bool cached)
 {
 	struct session *session = auth->session;
+	const struct snap_user *user;
 
 	switch (result) {
 	case 0:
+		// A reload while it was hashed may have changed the password.
+		user = snap_user_by_id(front_snap(session->front), auth->user_id);
+		if (!user || !credential_is_checked(auth->credential, user->hash))
+			return count(session, METRIC_AUTH_FAILED, CLOSE_AUTH_FAILED);
 		return count(session, cached ? METRIC_AUTH_CACHED : METRIC_AUTH_OK,
 			     session_set_user(session, auth->user_id));
 	case -EAGAIN:

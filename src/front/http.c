@@ -187,6 +187,8 @@ static void logged_in(struct session *session, void *owner, enum close_reason ve
 	struct http_client *client = owner;
 
 	client->auth = NULL;
+	if (verdict != CLOSE_NONE && session->user_id)
+		session_forget_user(session); // who asked before is not who failed now
 	if (verdict != CLOSE_NONE)
 		http_refuse(client, verdict);
 	else
@@ -203,19 +205,25 @@ static bool authenticate(struct http_client *client)
 	struct slice credentials = http_head_value(&request->head, HTTP_FIELD_PROXY_AUTHORIZATION);
 	struct basic basic;
 
-	if (!is_forward(request))
+	// Each request says for itself who asks: with another proxy in front, a connection carries the
+	// requests of many.
+	if (!is_forward(request)) {
+		session_forget_user(session);
 		return true;
+	}
 	if (!listener) {
 		http_refuse(client, CLOSE_LISTENER_REMOVED);
 		return false;
 	}
 	if (credentials.len == 0 || !auth_possible(session)) {
+		session_forget_user(session);
 		if (listener->auth_required)
 			http_refuse(client, CLOSE_AUTH_REQUIRED);
 		return !listener->auth_required;
 	}
 	if (http_head_count(&request->head, HTTP_FIELD_PROXY_AUTHORIZATION) > 1 ||
 	    basic_parse(credentials, &basic) < 0) {
+		session_forget_user(session);
 		http_refuse(client, CLOSE_AUTH_FAILED);
 		return false;
 	}
@@ -244,6 +252,7 @@ static void request_complete(struct http_client *client)
 
 	client->busy = true;
 	client->requests++;
+	session_forget_destination(session);
 	request->framing = request->parser.framing;
 	request->method = request->head.method;
 	request->version = request->head.version;
@@ -389,7 +398,12 @@ static void http_timeout(struct session *session)
 		}
 		return;
 	}
-	if (client->request.began || client->requests == 0) {
+	if (client->auth) {
+		auth_cancel(client->auth);
+		client->auth = NULL;
+		client->request.keep_alive = false;
+		http_refuse(client, CLOSE_HELPER_BUSY);
+	} else if (client->request.began || client->requests == 0) {
 		client->requests++;
 		client->request.keep_alive = false;
 		http_answer(client, 408, CLOSE_ADMISSION_TIMEOUT,

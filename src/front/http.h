@@ -56,6 +56,7 @@ struct http_exchange {
 	struct http1_framing response_out;
 	unsigned status; // of the final response; 0: not yet
 	bool by_parent;  // absolute-form to an HTTP parent
+	bool binds;      // the request may log the upstream connection itself in
 	bool repeated;
 	uint64_t bytes_up, bytes_down; // written to upstream and to the client, heads included
 	uint64_t sent_at, first_byte;  // ns
@@ -78,6 +79,7 @@ struct http_client {
 	uint64_t active;                // ns: when anything last moved
 	uint64_t wait_from;             // ns: since when the next request is waited for
 	uint32_t requests;              // served on this connection
+	bool bound;                     // it may have an upstream connection of its own in the pool
 	bool busy;    // a request is being checked or exchanged: nothing is parsed
 	bool parsing; // http_input is on the stack
 };

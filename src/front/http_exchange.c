@@ -362,7 +362,8 @@ static bool informational(struct http_client *client, size_t head_len, bool *ret
 	if (ex->head.status >= 200)
 		return false;
 	bool upgraded = ex->head.status == 101;
-	if (upgraded && !client->request.framing.upgrade) {
+	// Unasked, or before the whole request was there: what follows would be taken for the new protocol.
+	if (upgraded && (!client->request.framing.upgrade || !ex->request_done || ex->out.len)) {
 		*ret_over = true;
 		fail(client, CLOSE_UPSTREAM_MALFORMED);
 		return true;
@@ -674,6 +675,28 @@ static struct host *pool_host(struct http_client *client, const struct snap *sna
 	return &attempt->host;
 }
 
+// NTLM and Negotiate log a connection in, not a request (RFC 4559, 5): what comes on it later is that
+// user's, whoever sends it. So the connection is this client's from there on.
+static bool binds_connection(const struct http_head *head)
+{
+	static const char *const schemes[] = {"NTLM", "Negotiate", "Kerberos"};
+
+	for (const struct http_field *f = NULL;
+	     (f = http_head_find_after(head, HTTP_FIELD_AUTHORIZATION, f));)
+		for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+			struct slice scheme = slice_from_string(schemes[i]);
+			if (f->value.len >= scheme.len &&
+			    slice_equal_nocase(slice_make(f->value.data, scheme.len), scheme))
+				return true;
+		}
+	return false;
+}
+
+static uint64_t bound_to(const struct http_client *client)
+{
+	return client->exchange->binds ? client->session->id : 0;
+}
+
 static void dialed(struct attempt *attempt, const struct dial_result *result)
 {
 	struct http_client *client = attempt->owner;
@@ -695,7 +718,7 @@ static void dialed(struct attempt *attempt, const struct dial_result *result)
 	ex->by_parent = result->plain;
 	attempt->parent_id = result->parent_id;
 	struct host *host = pool_host(client, snap, &variant);
-	const struct conn_pool_key key = {host, attempt->parent_id, variant};
+	const struct conn_pool_key key = {host, attempt->parent_id, variant, bound_to(client)};
 	// Without a record it serves this one request.
 	if (host && (!attempt->parent_id || ex->by_parent))
 		(void)conn_pool_adopt(session->front->pool, &key, result->stream, &result->peer,
@@ -707,9 +730,13 @@ static enum close_reason pool_permits(void *owner, const struct endpoint *peer,
 				      const struct snap_parent **ret_parent)
 {
 	struct http_client *client = owner;
+	struct http_exchange *ex = client->exchange;
 
-	return client->exchange->by_parent ? CLOSE_NONE
-					   : attempt_permit(&client->exchange->attempt, peer);
+	if (ex->by_parent)
+		return CLOSE_NONE;
+	// A rule may send this user's requests to that address through a parent.
+	return ex->attempt.route_id ? attempt_permit(&ex->attempt, peer)
+				    : attempt_permit_direct(&ex->attempt, &ex->attempt.host, peer);
 }
 
 static bool take_pooled(struct http_client *client)
@@ -725,10 +752,16 @@ static bool take_pooled(struct http_client *client)
 	if (!host || (!idempotent && client->requests == 1) ||
 	    (ex->attempt.parent_id && !ex->by_parent))
 		return false;
-	const struct conn_pool_key key = {host, ex->attempt.parent_id, variant};
-	ex->pooled = conn_pool_take(session->front->pool, &key, pool_permits, client);
+	const struct conn_pool_key shared = {host, ex->attempt.parent_id, variant, 0};
+	const struct conn_pool_key own = {host, ex->attempt.parent_id, variant, session->id};
+	if (client->bound)
+		ex->pooled = conn_pool_take(session->front->pool, &own, pool_permits, client);
+	if (!ex->pooled)
+		ex->pooled = conn_pool_take(session->front->pool, &shared, pool_permits, client);
 	if (!ex->pooled)
 		return false;
+	if (ex->binds)
+		conn_pool_bind(ex->pooled, &own);
 	ex->upstream = ex->pooled->stream;
 	session->upstream = ex->pooled->peer;
 	session->by_parent = ex->by_parent;
@@ -765,6 +798,8 @@ void http_exchange_begin(struct http_client *client, const struct host *host, ui
 			ex->attempt.parent_id ? snap_parent_by_id(snap, ex->attempt.parent_id)
 					      : NULL;
 		ex->by_parent = parent && parent->type == SNAP_PARENT_HTTP;
+		ex->binds = binds_connection(&client->request.head);
+		client->bound |= ex->binds;
 		set_limits(client);
 		if (take_pooled(client)) {
 			begin_sending(client);

@@ -159,6 +159,13 @@ void recognise_silent(struct session *session)
 		return;
 	if (listener->proxy_required && !(session->talk && session->talk->proxy_done))
 		return;
+	// A trusted peer that could have said whom it speaks for counts as itself.
+	enum close_reason refused =
+		session->address_counted ? CLOSE_NONE : session_count_address(session);
+	if (refused != CLOSE_NONE) {
+		session_close(session, refused, true);
+		return;
+	}
 	report_event(session, EVENT_SERVER_FIRST, 0, session_age_us(session));
 	drive(session, listener, PROTOCOL_RAW);
 }

@@ -17,6 +17,8 @@
 // Before a destination is connected, its decision is still to come.
 static bool is_connected(const struct session *session)
 {
+	if (session->talk && session->talk->tunnel)
+		return true; // only our answer is still on its way
 	if (session->phase == SESSION_TALK && session->driver && session->driver->is_connected)
 		return session->driver->is_connected(session);
 	return session->phase == SESSION_RELAY;

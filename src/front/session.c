@@ -73,6 +73,7 @@ static void talk_free(struct talk *talk)
 {
 	if (!talk)
 		return;
+	loop_task_cancel(&talk->again);
 	buf_release(&talk->in);
 	buf_release(&talk->out);
 	free((void *)talk->tunnel_early.data);
@@ -360,6 +361,13 @@ static void give_input(struct session *session)
 		recognise(session);
 }
 
+static void read_in(struct session *session);
+
+static void turn_came(struct loop *loop, struct task *task)
+{
+	read_in(caa_container_of(task, struct talk, again)->session);
+}
+
 static int make_talk(struct session *session)
 {
 	if (session->talk)
@@ -369,6 +377,8 @@ static int make_talk(struct session *session)
 		return -ENOMEM;
 	buf_init(&talk->in, TALK_IN_MAX);
 	buf_init(&talk->out, TALK_OUT_MAX);
+	task_init(&talk->again, turn_came);
+	talk->session = session;
 	session->talk = talk;
 	return 0;
 }
@@ -405,14 +415,23 @@ ssize_t session_fill(struct session *session)
 	return n;
 }
 
-// Reads and gives to the driver until nothing is there, or it wants no more.
+// Reads and gives to the driver until nothing is there, or it wants no more, or it has had its turn:
+// who sends requests as fast as they are answered does not hold the worker.
 static void read_in(struct session *session)
 {
+	size_t total = 0;
+
 	while (session->phase <= SESSION_TALK &&
 	       !(session->talk && (session->talk->paused || session->talk->ended ||
 				   session->talk->finish != CLOSE_NONE))) {
-		if (session_fill(session) < 0)
+		if (total >= RELAY_CHUNK) {
+			loop_task_set(session->front->loop, &session->talk->again);
+			return;
+		}
+		ssize_t n = session_fill(session);
+		if (n < 0)
 			return; // nothing there; or full, and the deadline will come
+		total += (size_t)n;
 		if (session->phase == SESSION_SILENT)
 			set_phase(session, SESSION_DETECT);
 		give_input(session);
@@ -481,6 +500,30 @@ void session_drive(struct session *session, const struct driver *driver)
 		driver->input(session);
 }
 
+void session_forget_destination(struct session *session)
+{
+	free(session->dest);
+	free(session->rule);
+	free(session->route);
+	free(session->parent);
+	session->dest = session->rule = session->route = session->parent = NULL;
+	session->upstream = (struct endpoint){0};
+	session->by_parent = false;
+	session->auth_us = session->resolve_us = session->connect_us = 0;
+}
+
+void session_forget_user(struct session *session)
+{
+	if (session->user_counted)
+		account_conn_release(session->user);
+	session->user_counted = false;
+	account_unref(session->user, session->front->loop->now);
+	session->user = NULL;
+	session->user_id = 0;
+	free(session->user_name);
+	session->user_name = NULL;
+}
+
 enum close_reason session_set_user(struct session *session, uint64_t user_id)
 {
 	struct front *front = session->front;
@@ -488,22 +531,18 @@ enum close_reason session_set_user(struct session *session, uint64_t user_id)
 
 	if (session->user_id == user_id)
 		return CLOSE_NONE;
+	session_forget_user(session);
 	if (!user)
 		return CLOSE_AUTH_FAILED;
-	if (session->user_counted)
-		account_conn_release(session->user);
-	session->user_counted = false;
-	account_unref(session->user, front->loop->now);
 	session->user = account_get_user(front->shared->accounts, user_id, front->loop->now);
-	session->user_id = 0;
 	if (!session->user)
 		return CLOSE_NO_MEMORY;
-	session->user_id = user_id;
 	session->user_generation = account_generation(session->user);
-	free(session->user_name);
 	session->user_name = strndup(user->name, user->name_len);
 	int r = account_conn_admit(session->user, &user->limits, front->loop->now);
 	session->user_counted = r == 0;
+	// Who was refused is asked again by the connection's next request.
+	session->user_id = r == 0 ? user_id : 0;
 	return r == 0 ? CLOSE_NONE : r == -EUSERS ? CLOSE_USER_LIMIT : CLOSE_RATE_LIMITED;
 }
 

@@ -49,6 +49,8 @@ struct talk {
 	struct relay_early tunnel_early; // what upstream sent already; owned memory
 	enum close_reason finish;        // not CLOSE_NONE: linger and close when out is empty
 	struct host *host;               // reserved for the driver's destination
+	struct task again;               // reads on after the others had their turn
+	struct session *session;
 };
 
 struct session {
@@ -117,9 +119,13 @@ void session_close(struct session *session, enum close_reason reason, bool reset
 
 void session_set_protocol(struct session *session, uint8_t protocol);
 // Remembers who it is, and counts it against the user's limits. CLOSE_NONE, CLOSE_USER_LIMIT,
-// CLOSE_RATE_LIMITED, CLOSE_NO_MEMORY.
+// CLOSE_RATE_LIMITED, CLOSE_NO_MEMORY. Refused: it is nobody, with the name kept for the log.
 enum close_reason session_set_user(struct session *session, uint64_t user_id);
-// The same for the address.
+// It is nobody from here on: a request came that does not say who asks.
+void session_forget_user(struct session *session);
+// What is known of the last request's destination is not the next one's.
+void session_forget_destination(struct session *session);
+// The same as session_set_user for the address.
 enum close_reason session_count_address(struct session *session);
 // For a driver whose datagrams move from now on: the driver keeps the session, and its `event` is told
 // what the client's connection does. What happened to it before is not told: look.

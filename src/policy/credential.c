@@ -171,3 +171,8 @@ int credential_end(struct credential *c, const struct credential_rules *rules, u
 		     now);
 	return c->verdict;
 }
+
+bool credential_is_checked(const struct credential *c, const char *hash)
+{
+	return c->has_user && strcmp(hash_of(c), hash) == 0;
+}

@@ -48,3 +48,6 @@ void credential_run(struct credential *c, const struct credential_rules *rules, 
 // Records the outcome in throttle and cache, and returns the verdict: 0, -EACCES, -ENOMEM (could not
 // be checked), or -ECANCELED when credential_run was not called. `rules` as of credential_begin.
 int credential_end(struct credential *c, const struct credential_rules *rules, uint64_t now);
+
+// Whether this hash is the one that was checked: the user may have got another one meanwhile.
+bool credential_is_checked(const struct credential *c, const char *hash);

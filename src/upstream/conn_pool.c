@@ -14,7 +14,7 @@
 enum {
 	BUCKETS_MIN = 64,
 	BUCKETS_MAX = 65536,
-	KEY_MAX = sizeof(uint64_t) * 2 + 2 + sizeof(struct endpoint) + HOST_NAME_MAX_LEN,
+	KEY_MAX = sizeof(uint64_t) * 3 + 2 + sizeof(struct endpoint) + HOST_NAME_MAX_LEN,
 };
 
 // The key as bytes: each part has its length fixed or is the last one.
@@ -27,6 +27,8 @@ static size_t write_key(const struct conn_pool_key *key, uint8_t out[static KEY_
 	n += sizeof(key->parent);
 	memcpy(out + n, &key->variant, sizeof(key->variant));
 	n += sizeof(key->variant);
+	memcpy(out + n, &key->session, sizeof(key->session));
+	n += sizeof(key->session);
 	memcpy(out + n, &host->port, sizeof(host->port));
 	n += sizeof(host->port);
 	if (host->kind == HOST_ADDRESS) {
@@ -231,6 +233,16 @@ int conn_pool_adopt(struct conn_pool *pool, const struct conn_pool_key *key, str
 	pool->live++;
 	*ret_pooled = pooled;
 	return 0;
+}
+
+void conn_pool_bind(struct pooled *pooled, const struct conn_pool_key *key)
+{
+	uint8_t bytes[KEY_MAX];
+	size_t len = write_key(key, bytes);
+
+	assert(!pooled->idle && len == pooled->key_len);
+	pooled->hash = hash_bytes(bytes, len);
+	memcpy(pooled->key, bytes, len);
 }
 
 // Whether the peer is still there and has nothing to say. The bit may stand for bytes that were

@@ -31,6 +31,7 @@ struct conn_pool_key {
 		*host;    // the destination; the parent when requests go to it in absolute-form
 	uint64_t parent;  // snap_parent.id, or 0
 	uint64_t variant; // whatever else tells them apart (TLS later), or 0
+	uint64_t session; // whose alone it is, or 0: everybody's
 };
 
 struct pooled {
@@ -88,6 +89,10 @@ struct pooled *conn_pool_take(struct conn_pool *pool, const struct conn_pool_key
 // the caller's). `now`: ns, monotonic.
 int conn_pool_adopt(struct conn_pool *pool, const struct conn_pool_key *key, struct stream *stream,
 		    const struct endpoint *peer, struct pooled **ret_pooled);
+
+// From here on it is of that key, of the same host, instead of the one that it was adopted with: a
+// connection in use turned out to be bound to its client.
+void conn_pool_bind(struct pooled *pooled, const struct conn_pool_key *key);
 
 // The request is done and the connection may carry another: idle from here on, or closed when
 // there is no room, the peer has ended or spoken, or the pool was flushed since. Not to be used

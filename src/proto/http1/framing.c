@@ -95,7 +95,10 @@ static enum http1_error read_connection(const struct http_head *head, struct htt
 		framing->keep_alive = keep_alive && !close && !as_proxy;
 	} else {
 		framing->keep_alive = !close;
-		framing->upgrade = upgrade && http_head_may_have(head, HTTP_FIELD_UPGRADE);
+		// Inside h2c there would be requests that no rule and no route has seen (RFC 9113 has given
+		// it up).
+		framing->upgrade = upgrade && http_head_may_have(head, HTTP_FIELD_UPGRADE) &&
+				   !http_head_has_token(head, HTTP_FIELD_UPGRADE, SLICE("h2c"));
 	}
 	return HTTP1_OK;
 }

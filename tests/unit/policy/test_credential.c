@@ -84,6 +84,18 @@ static void success_is_remembered(void **state)
 	assert_true(slow);
 }
 
+static void what_was_checked(void **state)
+{
+	struct credential *c = attempt("secret", bcrypt);
+	assert_true(credential_is_checked(c, bcrypt));
+	assert_false(credential_is_checked(c, "$2b$04$another"));
+	credential_free(c);
+	// The hash of somebody else, checked for the time it takes, lets nobody in.
+	c = attempt("secret", NULL);
+	assert_false(credential_is_checked(c, bcrypt));
+	credential_free(c);
+}
+
 static void failures_are_throttled(void **state)
 {
 	int slow;
@@ -220,6 +232,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		with_rules(success_is_remembered),
+		with_rules(what_was_checked),
 		with_rules(failures_are_throttled),
 		with_rules(unknown_user_is_like_a_wrong_password),
 		with_rules(without_users),

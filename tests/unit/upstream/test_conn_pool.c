@@ -278,6 +278,27 @@ static void test_policy(void **state)
 	bench_close(&b);
 }
 
+static void test_bound_to_a_client(void **state)
+{
+	struct bench b;
+	const struct host host = host_of("example.test:80");
+	const struct conn_pool_key shared = {.host = &host};
+	const struct conn_pool_key own = {.host = &host, .session = 7};
+	const struct conn_pool_key other = {.host = &host, .session = 8};
+	int peer;
+
+	bench_open(&b, &small);
+	struct pooled *pooled = fresh(&b, &shared, &peer);
+	conn_pool_bind(pooled, &own);
+	conn_pool_put(&b.pool, pooled);
+	assert_null(conn_pool_take(&b.pool, &shared, NULL, NULL));
+	assert_null(conn_pool_take(&b.pool, &other, NULL, NULL));
+	assert_ptr_equal(conn_pool_take(&b.pool, &own, NULL, NULL), pooled);
+	conn_pool_close(&b.pool, pooled, STREAM_FIN);
+	close(peer);
+	bench_close(&b);
+}
+
 static void test_no_memory(void **state)
 {
 	struct bench b;
@@ -302,9 +323,10 @@ static void test_no_memory(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reuse),  cmocka_unit_test(test_peer_moves),
-		cmocka_unit_test(test_limits), cmocka_unit_test(test_idle_timeout),
-		cmocka_unit_test(test_policy), cmocka_unit_test(test_no_memory),
+		cmocka_unit_test(test_reuse),     cmocka_unit_test(test_peer_moves),
+		cmocka_unit_test(test_limits),    cmocka_unit_test(test_idle_timeout),
+		cmocka_unit_test(test_policy),    cmocka_unit_test(test_bound_to_a_client),
+		cmocka_unit_test(test_no_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
