@@ -146,7 +146,7 @@ static void put_session(struct text *out, const struct worker *worker,
 	put_text(out, "rule", session->rule);
 	text_printf(out, ",\"age_ms\":%llu",
 		    (unsigned long long)((now - session->accepted) / 1000000));
-	if (session->phase == SESSION_RELAY) {
+	if (session->phase == SESSION_RELAY || session->phase == SESSION_ASSOCIATED) {
 		text_printf(out, ",\"idle_ms\":%llu,\"paced\":%s",
 			    (unsigned long long)((now - session->relay.active) / 1000000),
 			    session->relay.paced ? "true" : "false");

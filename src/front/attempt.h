@@ -26,8 +26,9 @@ typedef void attempt_fn(struct attempt *attempt, const struct dial_result *resul
 struct attempt {
 	struct session *session;
 	attempt_fn *done;
-	void *owner;      // the caller's
-	struct host host; // the destination as the client named it; HOST_NONE: a route, see attempt_decide
+	void *owner; // the caller's
+	struct host
+		host; // the destination as the client named it; HOST_NONE: a route, see attempt_decide
 	const char *name; // the server name that led to the route, for logs; read by attempt_decide
 	size_t name_len;
 	uint32_t protocols; // SNAP_PROTO_* bits: all that the request is

@@ -52,7 +52,7 @@ struct front {
 	struct flight *flight;
 	struct pool sessions_pool;
 	struct cds_list_head sessions; // struct session, oldest first
-	struct cds_list_head *walk; // the next of a walk through them that rests; NULL: none
+	struct cds_list_head *walk;    // the next of a walk through them that rests; NULL: none
 	uint8_t *scratch;              // FRONT_SCRATCH bytes, for a message being written
 	uint32_t live;
 };

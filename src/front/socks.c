@@ -309,6 +309,14 @@ static void socks_renew(struct session *session)
 		socks->ops->renew(socks);
 }
 
+static void socks_drain(struct session *session)
+{
+	struct socks *socks = session->driver_state;
+
+	if (socks->ops && socks->ops->drain)
+		socks->ops->drain(socks);
+}
+
 const struct driver driver_socks4 = {
 	.name = "socks4",
 	.protocol = METRIC_PROTOCOL_SOCKS4,
@@ -317,6 +325,7 @@ const struct driver driver_socks4 = {
 	.event = socks_event,
 	.timeout = socks_timeout,
 	.renew = socks_renew,
+	.drain = socks_drain,
 	.release = socks_release,
 };
 
@@ -328,5 +337,6 @@ const struct driver driver_socks5 = {
 	.event = socks_event,
 	.timeout = socks_timeout,
 	.renew = socks_renew,
+	.drain = socks_drain,
 	.release = socks_release,
 };

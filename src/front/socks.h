@@ -25,6 +25,7 @@ struct socks_command_ops {
 	void (*event)(struct socks *socks);
 	void (*timeout)(struct socks *socks);
 	void (*renew)(struct socks *socks);
+	void (*drain)(struct socks *socks);
 	// Frees socks->extra.
 	void (*release)(struct socks *socks);
 };

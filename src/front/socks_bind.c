@@ -349,6 +349,14 @@ static void bind_timeout(struct socks *socks)
 		session_close(session, finish != CLOSE_NONE ? finish : CLOSE_CLIENT_TIMEOUT, true);
 }
 
+static void bind_drain(struct socks *socks)
+{
+	struct socks_bind *bind = socks->extra;
+
+	if (bind->listening)
+		fail(bind, CLOSE_DRAINED);
+}
+
 // What the client sends meanwhile goes to the peer later; its end ends the wait.
 static void bind_event(struct socks *socks)
 {
@@ -364,6 +372,7 @@ static void bind_event(struct socks *socks)
 static const struct socks_command_ops bind_ops = {
 	.event = bind_event,
 	.timeout = bind_timeout,
+	.drain = bind_drain,
 	.release = bind_release,
 };
 

@@ -202,17 +202,6 @@ static void send_run(struct socks_udp *udp, struct packet *packet,
 		remember(udp, wire, len);
 }
 
-// How many bytes from `at` on are datagrams that begin with the same header.
-static uint32_t run_length(const struct packet *packet, uint32_t at, uint32_t header)
-{
-	uint32_t end = at + packet->segment;
-
-	while (end + header <= packet->len &&
-	       memcmp(packet->data + at, packet->data + end, header) == 0)
-		end += packet->segment;
-	return (end < packet->len ? end : packet->len) - at;
-}
-
 // The part of a packet from `at` on, as a packet with a share of the buffer of its own.
 static struct packet part_of(const struct packet *packet, uint32_t at, uint32_t len, uint16_t skip)
 {
@@ -251,7 +240,8 @@ static void input(struct datagram *datagram, struct packet *packet)
 			report_event(session_of(udp), EVENT_ASSOCIATED, packet->peer.port,
 				     udp->bound.port);
 		}
-		len = run_length(packet, at, (uint32_t)n);
+		len = (uint32_t)socks_udp_run(packet->data, packet->len, packet->segment, at,
+					      (size_t)n);
 		struct packet part = part_of(packet, at, len, (uint16_t)n);
 		at += len;
 		if (!same)
@@ -344,6 +334,11 @@ static void apply_limits(struct socks_udp *udp, const struct snap *snap)
 	datagram_limit(&udp->datagram, up, down);
 }
 
+static uint64_t deadline_of(const struct session *session, const struct snap *snap)
+{
+	return snap->timeouts.total_ns ? session->accepted + snap->timeouts.total_ns : UINT64_MAX;
+}
+
 static void udp_renew(struct socks *socks)
 {
 	struct socks_udp *udp = socks->extra;
@@ -361,7 +356,7 @@ static void udp_renew(struct socks *socks)
 			return;
 		}
 	}
-	udp->datagram.idle_ns = snap->timeouts.udp_idle_ns;
+	datagram_times(&udp->datagram, snap->timeouts.udp_idle_ns, deadline_of(session, snap));
 	apply_limits(udp, snap);
 }
 
@@ -406,7 +401,7 @@ static int open_datagram(struct socks_udp *udp, const struct endpoint *client)
 {
 	struct session *session = session_of(udp);
 	struct front *front = session->front;
-	const struct snap_timeouts *timeouts = &front_snap(front)->timeouts;
+	const struct snap *snap = front_snap(front);
 	struct endpoint local;
 	int r = session->client->ops->local(session->client, &local);
 
@@ -416,9 +411,8 @@ static int open_datagram(struct socks_udp *udp, const struct endpoint *client)
 		.env = &front->datagrams,
 		.ops = &datagram_ops,
 		.account = {session->user, session->address},
-		.idle_ns = timeouts->udp_idle_ns,
-		.deadline =
-			timeouts->total_ns ? session->accepted + timeouts->total_ns : UINT64_MAX,
+		.idle_ns = snap->timeouts.udp_idle_ns,
+		.deadline = deadline_of(session, snap),
 	};
 	return datagram_open(&udp->datagram, &local, client, &udp->bound);
 }

@@ -156,7 +156,8 @@ static bool choose(struct udp_name *name)
 	const struct endpoint before = name->address;
 	int own = name->udp->datagram.peer.family == AF_INET6;
 
-	if (endpoint_is_set(&before) && is_found(name, &before) &&
+	// One in use goes on while it is looked up again.
+	if (endpoint_is_set(&before) && (is_found(name, &before) || is_resolving(name)) &&
 	    udp_decide(name->udp, &name->host, &before, &name->verdict) == CLOSE_NONE)
 		return true;
 	name->address = (struct endpoint){0};

@@ -11,7 +11,7 @@
 
 enum {
 	BURSTS = 4, // of one port in a turn
-	BUFFERS = 4 * PACKET_BURST,
+	BUFFERS = 2 * PACKET_BURST,
 };
 
 void datagram_env_init(struct datagram_env *env, struct loop *loop, unsigned worker,
@@ -262,6 +262,14 @@ static void arm_timer(struct datagram *d)
 		at = d->active + d->idle_ns;
 	if (at != UINT64_MAX)
 		loop_timer_set(d->env->loop, &d->timer, at);
+}
+
+void datagram_times(struct datagram *d, uint64_t idle_ns, uint64_t deadline)
+{
+	d->idle_ns = idle_ns;
+	d->deadline = deadline;
+	loop_timer_cancel(d->env->loop, &d->timer);
+	arm_timer(d);
 }
 
 static void timer_fired(struct loop *loop, struct timer *timer)

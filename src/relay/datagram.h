@@ -103,6 +103,8 @@ int datagram_open(struct datagram *d, const struct endpoint *local, const struct
 // Idempotent, and fine after a failed open.
 void datagram_close(struct datagram *d);
 
+// Changes the idle time and the deadline while it runs.
+void datagram_times(struct datagram *d, uint64_t idle_ns, uint64_t deadline);
 // Sets or, with none limited, removes the rate limits; also while it runs.
 void datagram_limit(struct datagram *d, const struct bucket_claim up[2],
 		    const struct bucket_claim down[2]);

@@ -8,6 +8,29 @@
 
 #include <string.h>
 
+// The bytes as datagrams of `segment` bytes: each run has one header, and no byte is left out.
+static void walk_runs(const uint8_t *data, size_t size, size_t segment)
+{
+	struct socks_udp_header h;
+
+	for (size_t at = 0; at < size;) {
+		size_t len = size - at < segment ? size - at : segment;
+		int r = socks_udp_parse(data + at, len, &h);
+		if (r < 0) {
+			at += len;
+			continue;
+		}
+		size_t run = socks_udp_run(data, size, segment, at, (size_t)r);
+		CHECK(run >= len && run <= size - at);
+		CHECK(run % segment == 0 || at + run == size);
+		for (size_t next = 0; next < run; next += segment) {
+			CHECK(run - next >= (size_t)r);
+			CHECK(memcmp(data + at, data + at + next, (size_t)r) == 0);
+		}
+		at += run;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint8_t buf[SOCKS_UDP_HEADER_MAX];
@@ -19,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(r > -SOCKS_E_COUNT);
 		return 0;
 	}
+	walk_runs(data, size, (size_t)r + size % 5);
 	CHECK((size_t)r <= size && r <= SOCKS_UDP_HEADER_MAX);
 	CHECK(h.fragment == data[2]);
 	CHECK(h.named != endpoint_is_set(&h.address));

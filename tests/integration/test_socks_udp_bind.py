@@ -3,6 +3,7 @@
 
 import json
 import re
+import signal
 import socket
 import struct
 import time
@@ -484,6 +485,7 @@ def test_accounting(sluice, udp_echo):
             rows = [r for r in json.load(page)["connections"] if r["protocol"] == "udp"]
         assert len(rows) == 1 and rows[0]["phase"] == "associated", rows
         assert rows[0]["user"] == "alice"
+        assert rows[0]["up"]["copied"] == rows[0]["down"]["copied"] == total
         with urllib.request.urlopen(f"http://{host}:{port}/metrics?users=1", timeout=10) as page:
             text = page.read().decode()
         assert re.search(r'user_bytes\w*\{[^}]*alice[^}]*direction="up"[^}]*\} ' + str(total), text) or \
@@ -721,3 +723,14 @@ def test_bind_revoked(sluice):
         assert is_closed(second)
         first.sendall(b"x")
         assert read_exactly(one.sock, 1) == b"x"
+
+
+def test_bind_drain(proxy):
+    """C2: a proxy that drains does not wait for peers that may never come."""
+    with Bind(door(proxy), "127.0.0.1") as bind:
+        proxy.signal(signal.SIGTERM)
+        with pytest.raises(Refused):
+            bind.second()
+        bind.sock.close()
+        assert proxy.wait_end(8) == 0
+    assert proxy.access(protocol="bind")["reason"] == "drained"

@@ -29,6 +29,15 @@ int socks_udp_parse(const uint8_t *data, size_t len, struct socks_udp_header *re
 	return 3 + r;
 }
 
+size_t socks_udp_run(const uint8_t *data, size_t len, size_t segment, size_t at, size_t header)
+{
+	size_t end = at + segment;
+
+	while (end < len && header <= len - end && memcmp(data + at, data + end, header) == 0)
+		end += segment;
+	return (end < len ? end : len) - at;
+}
+
 size_t socks_udp_build(uint8_t buf[static SOCKS_UDP_HEADER_V6], const struct endpoint *ep)
 {
 	memset(buf, 0, 3);

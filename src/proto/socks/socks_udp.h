@@ -29,6 +29,12 @@ struct socks_udp_header {
 // -SOCKS_E_RESERVED, _ADDRESS_TYPE, _NAME, _TRUNCATED.
 int socks_udp_parse(const uint8_t *data, size_t len, struct socks_udp_header *ret_header);
 
+// Several datagrams that lie one behind the other (what UDP_GRO gives), each but the last of `segment`
+// bytes: the length, from the datagram at `at` on, of those that begin with the very `header` bytes that
+// this one begins with. `at` is a multiple of segment below len; segment > 0; 0 < header <= the length of
+// the datagram at `at`.
+size_t socks_udp_run(const uint8_t *data, size_t len, size_t segment, size_t at, size_t header);
+
 // The length that socks_udp_build will write for an address: leave so much room before the payload.
 static inline size_t socks_udp_header_len(const struct endpoint *ep)
 {

@@ -354,6 +354,23 @@ static void datagram_to_a_name(void **state)
 	assert_int_equal(h.port, 53);
 }
 
+static void runs_of_datagrams(void **state)
+{
+	static const uint8_t data[] = "Ha1Ha2Hb1Ha4Ha";
+	const size_t len = sizeof(data) - 1;
+
+	assert_int_equal(socks_udp_run(data, len, 3, 0, 2), 6);
+	assert_int_equal(socks_udp_run(data, len, 3, 0, 1), len); // the last one is shorter
+	assert_int_equal(socks_udp_run(data, len, 3, 0, 3), 3);
+	assert_int_equal(socks_udp_run(data, len, 3, 3, 2), 3);
+	assert_int_equal(socks_udp_run(data, len, 3, 6, 2), 3);
+	assert_int_equal(socks_udp_run(data, len, 3, 9, 2), 5);
+	assert_int_equal(socks_udp_run(data, len, 3, 12, 2), 2);
+	assert_int_equal(socks_udp_run(data, len - 1, 3, 9, 2), 3); // too short for the header
+	assert_int_equal(socks_udp_run(data, len, 100, 0, 2), len);
+	assert_int_equal(socks_udp_run(data, len, len, 0, len), len);
+}
+
 static void errors_have_names(void **state)
 {
 	for (int e = 0; e < SOCKS_E_COUNT; e++) {
@@ -380,6 +397,7 @@ int main(void)
 		cmocka_unit_test(reply_codes),
 		cmocka_unit_test(datagrams),
 		cmocka_unit_test(datagram_to_a_name),
+		cmocka_unit_test(runs_of_datagrams),
 		cmocka_unit_test(errors_have_names),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

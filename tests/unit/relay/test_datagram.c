@@ -126,7 +126,7 @@ static int teardown(void **state)
 	datagram_close(&b->datagram);
 	loop_turn(&b->loop, 0);
 	if (b->env.domain) // every buffer is back
-		assert_int_equal(packet_domain_idle(b->env.domain), 4 * PACKET_BURST);
+		assert_int_equal(packet_domain_idle(b->env.domain), 2 * PACKET_BURST);
 	datagram_env_release(&b->env);
 	loop_release(&b->loop);
 	metrics_free(b->metrics);
