@@ -140,7 +140,7 @@ static int open_all(struct control *control)
 		log_error(LOG_LISTENER, "cannot listen", LOG_STRN("why", why.data, why.len),
 			  LOG_END);
 	else
-		listeners_commit(control, control->snap, plan);
+		listeners_commit(control, plan);
 	text_release(&why);
 	return r;
 }
@@ -263,7 +263,7 @@ int control_reload(struct control *control, const char *cause, struct text *ret_
 	admin_commit(control, &admin);
 	publish(control, snap);
 	logs_update(snap);
-	listeners_commit(control, snap, plan);
+	listeners_commit(control, plan);
 	for (unsigned i = 0; i < control->worker_count; i++)
 		worker_reconfigure_any(&control->workers[i]);
 	watch_update(control);

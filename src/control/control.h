@@ -24,6 +24,7 @@ struct control_listener {
 	uint64_t id;
 	struct endpoint address;
 	struct endpoint bound; // with the port that the kernel chose for port 0
+	char name[64];         // for the log when it is gone from the snapshot; may be cut
 };
 
 struct control {

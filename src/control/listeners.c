@@ -3,6 +3,7 @@
 #include "control/listeners.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,9 @@ static int open_sockets(struct planned *item, const struct snap_listener *wanted
 		if (r < 0)
 			return r;
 	}
-	item->listener = (struct control_listener){wanted->id, wanted->address, address};
+	item->listener = (struct control_listener){
+		.id = wanted->id, .address = wanted->address, .bound = address};
+	snprintf(item->listener.name, sizeof(item->listener.name), "%s", wanted->name);
 	return 0;
 }
 
@@ -135,16 +138,13 @@ static bool planned_again(const struct listeners_plan *plan,
 	return false;
 }
 
-static void log_listener(const struct snap *snap, const struct control_listener *listener,
-			 const char *what)
+static void log_listener(const struct control_listener *listener, const char *what)
 {
-	const struct snap_listener *known = snap_listener_by_id(snap, listener->id);
-
-	log_info(LOG_LISTENER, what, LOG_STR("listener", known ? known->name : NULL),
+	log_info(LOG_LISTENER, what, LOG_STR("listener", listener->name),
 		 LOG_ENDPOINT("address", &listener->bound), LOG_END);
 }
 
-void listeners_commit(struct control *control, const struct snap *snap, struct listeners_plan *plan)
+void listeners_commit(struct control *control, struct listeners_plan *plan)
 {
 	struct control_listener *now = calloc(plan->count ? plan->count : 1, sizeof(*now));
 
@@ -152,7 +152,7 @@ void listeners_commit(struct control *control, const struct snap *snap, struct l
 		struct control_listener *old = &control->listeners[i];
 		if (planned_again(plan, old))
 			continue;
-		log_listener(snap, old, "listener closed");
+		log_listener(old, "listener closed");
 		for (unsigned w = 0; w < control->worker_count; w++)
 			worker_unlisten_any(&control->workers[w], old->id);
 	}
@@ -162,7 +162,7 @@ void listeners_commit(struct control *control, const struct snap *snap, struct l
 			now[i] = item->listener;
 		if (!item->fds)
 			continue;
-		log_listener(snap, &item->listener, "listening");
+		log_listener(&item->listener, "listening");
 		for (unsigned w = 0; w < plan->workers; w++)
 			if (worker_listen_any(&control->workers[w], item->listener.id,
 					      item->fds[w]) < 0)

@@ -15,7 +15,6 @@ int listeners_open(struct control *control, const struct snap *snap, struct text
 		   struct listeners_plan **ret_plan);
 // After the snapshot was published: gives the sockets to the workers, and closes the listeners that are
 // gone. Frees the plan.
-void listeners_commit(struct control *control, const struct snap *snap,
-		      struct listeners_plan *plan);
+void listeners_commit(struct control *control, struct listeners_plan *plan);
 // Closes what was opened. NULL is fine.
 void listeners_abandon(struct listeners_plan *plan);

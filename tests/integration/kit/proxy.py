@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from pathlib import Path
 
 from kit.wait import PATIENCE, until
@@ -51,20 +52,21 @@ class Lines:
         self.records = []
         self.other = []
         self._offset = 0
+        self._lock = threading.Lock()
 
     def read(self):
         if not self.path.exists():
             return self.records
-        with self.path.open("rb") as file:
+        with self._lock, self.path.open("rb") as file:
             file.seek(self._offset)
             data = file.read()
-        whole, newline, _ = data.rpartition(b"\n")
-        self._offset += len(whole) + len(newline)
-        for line in whole.decode("utf-8", "replace").splitlines():
-            try:
-                self.records.append(json.loads(line))
-            except ValueError:
-                self.other.append(line)
+            whole, newline, _ = data.rpartition(b"\n")
+            self._offset += len(whole) + len(newline)
+            for line in whole.decode("utf-8", "replace").splitlines():
+                try:
+                    self.records.append(json.loads(line))
+                except ValueError:
+                    self.other.append(line)
         return self.records
 
     def text(self):
