@@ -272,9 +272,9 @@ static void a_stuck_output_blocks_nobody(void **state)
 	// Once somebody reads, everything kept comes, and the loss is told: perhaps in two parts, when
 	// the writer was not stuck yet at the first.
 	char want[64];
-	snprintf(want, sizeof want, " lost_in_all=%llu\n",
-		 (unsigned long long)(after.dropped[LOG_OUTPUT_MAIN] +
-				      after.dropped[LOG_OUTPUT_ACCESS]));
+	unsigned long long lost_in_all = after.dropped[LOG_OUTPUT_MAIN];
+	lost_in_all += after.dropped[LOG_OUTPUT_ACCESS];
+	snprintf(want, sizeof want, " lost_in_all=%llu\n", lost_in_all);
 	char *text = malloc(4 << 20);
 	size_t len = 0;
 	bool told = false;
