@@ -344,8 +344,8 @@ static void http_input(struct session *session)
 	while (more && session->phase == SESSION_TALK && !client->busy) {
 		client->parsing = true;
 		more = parse_head(client);
-		if (session->phase == SESSION_CLOSED)
-			return; // and the client is gone
+		if (session->driver_state != client)
+			return; // the session is closed, or a tunnel
 		client->parsing = false;
 	}
 }

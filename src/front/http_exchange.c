@@ -517,12 +517,14 @@ static bool repeat(struct http_client *client)
 static void upstream_over(struct http_client *client, ssize_t error)
 {
 	struct http_exchange *ex = client->exchange;
+	struct session *session = client->session;
 
 	if (repeat(client))
 		return;
 	if (error == 0 && ex->status && http1_body_eof(&ex->body) == 0) {
 		send_down(client, 0, (struct slice){0}, true);
-		if (client->session->phase == SESSION_TALK)
+		if (session->phase ==
+		    SESSION_TALK) // else the client is gone, and the exchange with it
 			finish(client);
 		return;
 	}

@@ -2,13 +2,14 @@
 """What one client must not get by another's log-in, by timing, or by greed (A1 A2 A3 A6 C2 Q2)."""
 
 import base64
+import signal
 import threading
 import time
 
 import pytest
 
 from kit.http import Client, Stream, read_head
-from kit.net import dial
+from kit.net import dial, reset
 from kit.proxy import command
 from kit.socks import connect
 from kit.wait import until
@@ -228,3 +229,37 @@ def test_log_tells_of_its_own_request(sluice, origin):
     good, bad = proxy.wait_access(count=2)
     assert good["user"] == "alice" and good["rule"] == "all" and good["address"]
     assert not {"user", "rule", "address"} & set(bad), bad
+
+
+# Ends that come together
+
+@pytest.mark.parametrize("last", [b"", b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n", b"more"])
+def test_both_ends_gone_at_once(sluice, servers, last):
+    """Q2: the origin's last word comes in the very moment when its client has reset."""
+    began, go, done = (threading.Event() for _ in range(3))
+
+    def handle(sock, _number):
+        read_head(Stream(sock))
+        if not last.startswith(b"HTTP"):
+            sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nsome")
+        began.set()
+        go.wait(20)
+        sock.sendall(last)
+        sock.close()
+        done.set()
+
+    origin = servers.serve(handle)
+    proxy = sluice({"workers": 1})
+    client = Client(proxy.address)
+    client.request(f"GET http://{origin.name}/ HTTP/1.1", [f"Host: {origin.name}"])
+    assert began.wait(10)
+    if not last.startswith(b"HTTP"):
+        client.stream.until(b"some")
+    proxy.signal(signal.SIGSTOP)  # so that it sees both at once, the origin first
+    go.set()
+    assert done.wait(10)
+    time.sleep(0.05)
+    reset(client.sock)
+    time.sleep(0.05)
+    proxy.signal(signal.SIGCONT)
+    assert proxy.wait_access(count=1)
