@@ -224,7 +224,9 @@ static ssize_t move_splice(struct relay *relay, enum relay_direction d, size_t w
 {
 	struct relay_dir *dir = &relay->dir[d];
 	struct stream *source = source_of(relay, d);
-	struct pipe *pipe = pipe_take(&relay->env->pipes);
+	// splice(2) does not go past urgent data; recv(2) leaves it out.
+	struct pipe *pipe =
+		source->ready & STREAM_URGENT ? NULL : pipe_take(&relay->env->pipes);
 
 	if (!pipe)
 		return move_copy(relay, d, want);
@@ -232,10 +234,13 @@ static ssize_t move_splice(struct relay *relay, enum relay_direction d, size_t w
 			       want < pipe->size ? want : pipe->size);
 	if (n <= 0) {
 		pipe_give(&relay->env->pipes, pipe);
-		if (n == -EAGAIN)
+		// Before urgent data splice gives 0 as well, when the end has arrived behind it.
+		if (n == 0)
+			return move_copy(relay, d, want);
+		if (n == -EAGAIN) {
 			source->ready &= (uint8_t)~STREAM_IN;
-		if (n == 0 || n == -EAGAIN)
 			return n;
+		}
 		fail(relay, (enum relay_side)d, n);
 		return -ECANCELED;
 	}
