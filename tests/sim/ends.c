@@ -59,8 +59,9 @@ void plan_draw(struct plan *plan, uint64_t size_max)
 	if (one_in(rng, 3))
 		plan->gap = sim_spread(rng, 1000, 20 * MS);
 	plan->read_piece = one_in(rng, 2) ? 65536 : (uint32_t)sim_spread(rng, 1, 65536);
-	if (plan->read_piece < size_max / 500)
-		plan->read_piece = (uint32_t)(size_max / 500);
+	// Nobody takes longer than the proxy waits for an end.
+	if (plan->read_piece < size_max / 200 + 1)
+		plan->read_piece = (uint32_t)(size_max / 200 + 1);
 	if (one_in(rng, 4))
 		plan->read_gap = sim_spread(rng, 1000, 20 * MS);
 	if (one_in(rng, 3)) {
@@ -71,6 +72,8 @@ void plan_draw(struct plan *plan, uint64_t size_max)
 		plan->stall_at = rng_below(rng, size_max);
 		plan->stall = sim_spread(rng, 1 * MS, 3000 * MS);
 	}
+	if (one_in(rng, 12))
+		plan->urgent_at = rng_below(rng, plan->total);
 	plan->after = one_in(rng, 3) ? AFTER_WAIT : AFTER_FIN;
 }
 

@@ -42,7 +42,7 @@ static void draw_options(struct rng *rng, struct world_options *o)
 	if (!o->rude && !o->unreliable)
 		o->admission_ms = 30000; // only what must end at it does
 	o->idle_ms = PICK(rng, 20000, 60000);
-	o->half_closed_ms = PICK(rng, 10000, 30000);
+	o->half_closed_ms = o->rude ? PICK(rng, 10000, 30000) : 30000;
 	o->total_ms = o->rude ? PICK(rng, 0, 0, 0, 3000, 10000) : 0;
 	o->keepalive_ms = o->rude ? PICK(rng, 1000, 10000) : 10000; // clients may dally for seconds
 	o->pipe_size = PICK(rng, 4096, 16384, 65536, 262144, 262144, 1048576);

@@ -19,6 +19,7 @@
 #include "io/sim_internal.h"
 #include "io/sys.h"
 #include "obs/access.h"
+#include "obs/log.h"
 #include "policy/account.h"
 #include "policy/authcache.h"
 #include "policy/throttle.h"
@@ -330,6 +331,23 @@ void __wrap_access_write(const struct access_record *given)
 }
 
 /*
+ * What the proxy logs.
+ */
+
+static void log_line(void *ctx, enum log_output output, const char *line, size_t len)
+{
+	// Not a part of the trace: how often a line is repeated depends on what other schedules said.
+	if (sim_config()->trace)
+		printf("               log: %.*s", (int)len, line);
+}
+
+static void log_clock(void *ctx, int64_t *ret_wall, uint64_t *ret_now)
+{
+	*ret_wall = sys_wall();
+	*ret_now = sys_now();
+}
+
+/*
  * Beginning and end.
  */
 
@@ -375,6 +393,8 @@ void world_begin(const struct world_options *options)
 	world.options = *options;
 	sim_config()->fate = fate;
 	sim_config()->quiet = checks_quiet;
+	log_set_sink(log_line, log_clock, NULL);
+	log_info(LOG_MAIN, "a schedule begins", LOG_UINT("seed", options->seed), LOG_END);
 	hash_seed(options->seed);
 	rng_init(rng_thread(), options->seed);
 	alloc_begin();
