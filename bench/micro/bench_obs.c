@@ -53,7 +53,8 @@ int main(int argc, char **argv)
 		flight_tag_init(&tags[i], f, i);
 	begin = clock_ns();
 	for (uint64_t i = 0; i < n; i++)
-		flight_event(f, &tags[i & 1023], i, EVENT_END_READ, METRIC_DIRECTION_UP, (uint32_t)i);
+		flight_event(f, &tags[i & 1023], i, EVENT_END_READ, METRIC_DIRECTION_UP,
+			     (uint32_t)i);
 	report("flight event", begin, n);
 
 	n /= 50;

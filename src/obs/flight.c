@@ -40,6 +40,14 @@ struct flight *flight_new(size_t events)
 	return f;
 }
 
+void flight_touch(struct flight *f)
+{
+	const size_t page = 4096 / sizeof *f->slots;
+
+	for (size_t i = 0; i <= f->mask; i += page)
+		__atomic_store_n(&f->slots[i].time, 0, __ATOMIC_RELAXED);
+}
+
 void flight_free(struct flight *f)
 {
 	if (!f)

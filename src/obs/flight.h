@@ -52,6 +52,9 @@ enum {
 // `events` is rounded up to a power of two, at least 1024. The memory is touched as it is used.
 // NULL: no memory.
 struct flight *flight_new(size_t events);
+// Makes the kernel give the ring's memory now, near the calling thread's core: the worker, before its first
+// event.
+void flight_touch(struct flight *f);
 // No reader may be left.
 void flight_free(struct flight *f);
 

@@ -174,6 +174,7 @@ static void *worker_main(void *arg)
 	pthread_setname_np(pthread_self(), name);
 	log_thread_name(name);
 	bind_to_cpu(worker->cpu);
+	flight_touch(worker->flight);
 	log_debug(LOG_WORKER, "worker runs", LOG_INT("cpu", worker->cpu), LOG_END);
 	prctl(PR_SET_TIMERSLACK, 10000UL); // ns: paced passes are timed in tens of microseconds
 	urcu_qsbr_register_thread();
