@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <urcu/compiler.h>
 
 #include "base/host.h"
 #include "front/auth.h"
@@ -60,6 +61,15 @@ static int http_begin(struct session *session)
 	return 0;
 }
 
+static void client_free(struct loop *loop, struct deferred *deferred)
+{
+	struct http_client *client = caa_container_of(deferred, struct http_client, deferred);
+
+	free(client->request.path);
+	free(client->fields);
+	free(client);
+}
+
 static void http_release(struct session *session)
 {
 	struct http_client *client = session->driver_state;
@@ -70,9 +80,8 @@ static void http_release(struct session *session)
 			    (enum close_reason)session->reason);
 	auth_cancel(client->auth);
 	http_exchange_cancel(client);
-	free(client->request.path);
-	free(client->fields);
-	free(client);
+	// Whoever called what ended the session may look at it once more.
+	loop_defer(session->front->loop, &client->deferred, client_free);
 	session->driver_state = NULL;
 }
 

@@ -65,11 +65,13 @@ struct http_exchange {
 	struct bucket_turn turn[2];       // by direction
 	struct timer tokens;              // until a limited direction may go on
 	struct task again;                // goes on after the others had their turn
+	struct deferred deferred;
 	struct http_client *client;
 };
 
 struct http_client {
 	struct session *session;
+	struct deferred deferred;
 	struct http_request request;
 	struct http_field
 		*fields; // of the request, then of the response; snap->http.max_fields each

@@ -75,6 +75,11 @@ static void drop_upstream(struct http_client *client, bool reusable)
 	ex->upstream = NULL;
 }
 
+static void exchange_free(struct loop *loop, struct deferred *deferred)
+{
+	free(caa_container_of(deferred, struct http_exchange, deferred));
+}
+
 void http_exchange_cancel(struct http_client *client)
 {
 	struct http_exchange *ex = client->exchange;
@@ -91,7 +96,7 @@ void http_exchange_cancel(struct http_client *client)
 	buf_release(&ex->in);
 	buf_release(&ex->out);
 	free(ex->sent);
-	free(ex);
+	loop_defer(client->session->front->loop, &ex->deferred, exchange_free);
 	client->exchange = NULL;
 }
 

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <urcu/compiler.h>
 
 #include "front/auth.h"
 #include "front/driver.h"
@@ -43,6 +44,11 @@ static int socks5_begin(struct session *session)
 	return socks_begin(session, 5, SOCKS_GREETING);
 }
 
+static void socks_free(struct loop *loop, struct deferred *deferred)
+{
+	free(caa_container_of(deferred, struct socks, deferred));
+}
+
 static void socks_release(struct session *session)
 {
 	struct socks *socks = session->driver_state;
@@ -51,7 +57,8 @@ static void socks_release(struct session *session)
 	attempt_cancel(&socks->attempt);
 	if (socks->ops)
 		socks->ops->release(socks);
-	free(socks);
+	// Whoever called what ended the session may look at it once more.
+	loop_defer(session->front->loop, &socks->deferred, socks_free);
 	session->driver_state = NULL;
 }
 
@@ -153,20 +160,21 @@ static bool read_request(struct socks *socks)
 	struct buf *in = &session->talk->in;
 	struct socks_request request;
 	uint8_t reply[SOCKS5_REPLY_MAX];
-	int n = socks->version == 4 ? socks4_parse_request(buf_data(in), in->len, &request, NULL)
-				    : socks5_parse_request(buf_data(in), in->len, &request, NULL);
+	int version = socks->version; // the session may end under us, and `socks` with it
+	int n = version == 4 ? socks4_parse_request(buf_data(in), in->len, &request, NULL)
+			     : socks5_parse_request(buf_data(in), in->len, &request, NULL);
 
 	if (n == 0)
 		return false;
 	if (n < 0) {
-		size_t len = socks->version == 4
+		size_t len = version == 4
 				     ? socks4_build_reply(reply, socks4_reply_of_error(n), NULL)
 				     : socks5_build_reply(reply, socks5_reply_of_error(n), NULL);
 		session_send(session, reply, len);
 		if (n == -SOCKS_E_COMMAND || n == -SOCKS_E_ADDRESS_TYPE)
 			session_finish(session, CLOSE_SOCKS_UNSUPPORTED);
 		else
-			malformed(session, socks->version);
+			malformed(session, version);
 		return false;
 	}
 	begin_request(socks, &request);

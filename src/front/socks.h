@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "front/attempt.h"
+#include "io/loop.h"
 #include "obs/close_reason.h"
 
 struct auth;
@@ -33,6 +34,7 @@ struct socks_command_ops {
 // session->driver_state of both SOCKS drivers; owned by the session.
 struct socks {
 	struct session *session;
+	struct deferred deferred;
 	uint8_t step;    // enum socks_step
 	uint8_t version; // 4 or 5
 	uint8_t command; // enum socks_command

@@ -263,3 +263,23 @@ def test_both_ends_gone_at_once(sluice, servers, last):
     time.sleep(0.05)
     proxy.signal(signal.SIGCONT)
     assert proxy.wait_access(count=1)
+
+
+@pytest.mark.parametrize("request_", [
+    b"\x05\x01\x00\x05\x01\x00\x03\x00\x00\x50", b"\x05\x01\x00\x05\x09\x00\x01\x7f\0\0\1\0\x50",
+    b"\x05\x01\x00\x05\x01\x07", b"\x04\x07\x00\x50\x7f\0\0\1\0", b"\x05\x01\x00\x05\x01\x00\x01\x7f\0\0\1\0\1",
+    b"GET / HTTP/1.1\r\n\r\n", b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n" * 20])
+def test_client_gone_before_its_refusal(sluice, request_):
+    """Q2: a bad request whose answer cannot be written, since its client has reset."""
+    proxy = sluice({"workers": 1})
+    clients = [dial(proxy.address) for _ in range(5)]
+    for client in clients:
+        client.sendall(request_[:3])
+    time.sleep(0.1)
+    proxy.signal(signal.SIGSTOP)  # the rest and the reset are there at once
+    for client in clients:
+        client.sendall(request_[3:])
+        reset(client)
+    time.sleep(0.05)
+    proxy.signal(signal.SIGCONT)
+    assert proxy.wait_access(count=5)
