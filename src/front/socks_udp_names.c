@@ -167,7 +167,8 @@ static bool choose(struct udp_name *name)
 
 /* Resolution */
 
-static void send_now(struct udp_name *name, struct packet *packet)
+// Returns the peer that it went to; NULL: no memory.
+static struct datagram_peer *send_now(struct udp_name *name, struct packet *packet)
 {
 	struct socks_udp *udp = name->udp;
 	struct datagram_peer *peer = udp_peer(udp, &name->address);
@@ -175,10 +176,10 @@ static void send_now(struct udp_name *name, struct packet *packet)
 	if (!peer) {
 		datagram_drop(&udp->datagram, METRIC_DATAGRAM_DROP_ERROR, packet_count(packet));
 		packet_free(packet);
-		return;
+		return NULL;
 	}
-	udp->peer = peer;
 	udp_send(udp, packet, peer, name, &name->host);
+	return peer;
 }
 
 static void send_pending(struct udp_name *name)
@@ -328,8 +329,13 @@ struct udp_name *udp_name_send(struct socks_udp *udp, const struct host *host,
 			settle(name);
 	}
 	if (endpoint_is_set(&name->address) && name->verdict.reason == CLOSE_NONE) {
-		send_now(name, packet);
-		return udp_name_fresh(name) ? name : NULL;
+		struct datagram_peer *peer = send_now(name, packet);
+		if (!peer || !udp_name_fresh(name))
+			return NULL;
+		// The header that is being handled goes to this peer, as that of the association says
+		// from here on; what waited for a name must not change it.
+		udp->peer = peer;
+		return name;
 	}
 	if (is_resolving(name)) {
 		keep_waiting(name, packet);

@@ -55,6 +55,7 @@ struct sim {
 	uint64_t hash;
 	struct cds_list_head sockets; // struct sim_tcp.node: all there ever were
 	struct cds_list_head datagram_sockets;
+	uint64_t datagrams_read[SIM_SIDES];
 	uint16_t next_port;
 };
 extern struct sim sim;
@@ -123,6 +124,7 @@ int sim_udp_new(int family);
 uint32_t sim_udp_ready(struct sim_file *file);
 void sim_udp_close(struct sim_file *file);
 int sim_udp_bind(struct sim_file *file, const struct endpoint *to);
+void sim_udp_option(struct sim_file *file, int level, int name, int value);
 int sim_udp_connect(struct sim_file *file, const struct endpoint *to);
 int sim_udp_name(struct sim_file *file, bool peer, struct endpoint *ret);
 int sim_udp_error(struct sim_file *file);

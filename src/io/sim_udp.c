@@ -22,6 +22,7 @@ struct udp {
 	struct cds_list_head queue;
 	unsigned queued;
 	int family, error;
+	bool gro;                    // runs of datagrams are received in one piece
 	struct endpoint local, peer; // peer: connected
 };
 
@@ -106,15 +107,6 @@ static void bind_somewhere(struct udp *udp)
 						     : endpoint_v4(0, sim_port());
 }
 
-int sim_udp_connect(struct sim_file *file, const struct endpoint *to)
-{
-	struct udp *udp = udp_of(file);
-
-	bind_somewhere(udp);
-	udp->peer = *to;
-	return 0;
-}
-
 int sim_udp_name(struct sim_file *file, bool peer, struct endpoint *ret)
 {
 	const struct udp *udp = udp_of(file);
@@ -150,6 +142,22 @@ static struct endpoint source_of(const struct udp *udp, const struct endpoint *t
 	}
 	return to->family == AF_INET6 ? endpoint_v6(proxy6, udp->local.port, 0)
 				      : endpoint_v4(0xcb007101, udp->local.port);
+}
+
+int sim_udp_connect(struct sim_file *file, const struct endpoint *to)
+{
+	struct udp *udp = udp_of(file);
+
+	bind_somewhere(udp);
+	udp->peer = *to;
+	udp->local = source_of(udp, to);
+	return 0;
+}
+
+void sim_udp_option(struct sim_file *file, int level, int name, int value)
+{
+	if (level == IPPROTO_UDP && name == UDP_GRO)
+		udp_of(file)->gro = value != 0;
 }
 
 static void unreachable(const struct endpoint *sender, const struct endpoint *to)
@@ -285,14 +293,57 @@ int sim_udp_sendmmsg(struct sim_file *file, struct mmsghdr *msgs, unsigned n)
 	return (int)n;
 }
 
-static void receive(struct udp *udp, struct mmsghdr *message)
+static struct datagram *next_of(struct udp *udp)
 {
 	struct datagram *datagram = cds_list_first_entry(&udp->queue, struct datagram, node);
-	struct msghdr *msg = &message->msg_hdr;
-	size_t len = 0;
 
 	cds_list_del(&datagram->node);
 	udp->queued--;
+	sim.datagrams_read[udp->file.side]++;
+	return datagram;
+}
+
+// As if they had come as one piece (UDP_GRO): those behind the first that are like it go with it. Says so
+// in the control message.
+static void gather(struct udp *udp, const struct datagram *first, struct mmsghdr *message)
+{
+	struct msghdr *msg = &message->msg_hdr;
+	size_t last = first->len, len = first->len;
+	int segment = (int)first->len;
+
+	if (!udp->gro || !first->len || sim_upto(3) == 0 || msg->msg_iovlen != 1 ||
+	    msg->msg_controllen < CMSG_SPACE(sizeof(segment)))
+		return;
+	for (unsigned n = 1; n < 64 && udp->queued && last == first->len && sim_upto(20); n++) {
+		struct datagram *datagram =
+			cds_list_first_entry(&udp->queue, struct datagram, node);
+		if (!endpoint_equal(&datagram->from, &first->from) || !datagram->len ||
+		    datagram->len > first->len || len + datagram->len > msg->msg_iov[0].iov_len)
+			break;
+		next_of(udp);
+		last = datagram->len;
+		memcpy((uint8_t *)msg->msg_iov[0].iov_base + len, datagram->bytes, last);
+		len += last;
+		datagram_free(datagram);
+	}
+	if (len == first->len)
+		return;
+	message->msg_len = (unsigned)len;
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_GRO;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	msg->msg_controllen = CMSG_SPACE(sizeof(segment));
+}
+
+static void receive(struct udp *udp, struct mmsghdr *message)
+{
+	struct datagram *datagram = next_of(udp);
+	struct msghdr *msg = &message->msg_hdr;
+	const size_t control = msg->msg_controllen;
+	size_t len = 0;
+
 	for (size_t i = 0; i < msg->msg_iovlen && len < datagram->len; i++) {
 		size_t left = datagram->len - len;
 		size_t part = left < msg->msg_iov[i].iov_len ? left : msg->msg_iov[i].iov_len;
@@ -310,6 +361,10 @@ static void receive(struct udp *udp, struct mmsghdr *message)
 		memcpy(msg->msg_name, &addr, size < msg->msg_namelen ? size : msg->msg_namelen);
 		msg->msg_namelen = size;
 	}
+	msg->msg_controllen = control;
+	gather(udp, datagram, message);
+	if (message->msg_len == len)
+		msg->msg_controllen = 0;
 	datagram_free(datagram);
 }
 

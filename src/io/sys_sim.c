@@ -201,6 +201,8 @@ int sys_setsockopt(int fd, int level, int name, const void *value, socklen_t len
 		memcpy(&number, value, sizeof(number));
 	if (file->kind == SIM_TCP)
 		sim_tcp_option(file, level, name, number);
+	else if (is_udp(file))
+		sim_udp_option(file, level, name, number);
 	return 0;
 }
 
