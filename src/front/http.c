@@ -250,8 +250,14 @@ static void keep_path(struct http_request *request)
 	struct slice path = request->head.path;
 	const char *query = path.len ? memchr(path.data, '?', path.len) : NULL;
 
-	request->path =
-		strndup(path.len ? path.data : "", query ? (size_t)(query - path.data) : path.len);
+	size_t len = query ? (size_t)(query - path.data) : path.len;
+
+	request->path = malloc(len + 1);
+	if (!request->path)
+		return; // the line goes without
+	if (len)
+		memcpy(request->path, path.data, len);
+	request->path[len] = '\0';
 }
 
 static void request_complete(struct http_client *client)
