@@ -11,6 +11,7 @@ import pytest
 
 from kit.http import Client
 from kit.net import Server, dial, echo, is_closed, pattern, random_bytes, read_all, read_exactly, reset
+from kit.proxy import sanitized
 from kit.socks import Refused, connect, socks5
 from kit.wait import until
 
@@ -131,7 +132,7 @@ def test_thousands_of_idle_tunnels(sluice, servers):
     for i in range(count):
         held.append(socks5(proxy.address, *server.address, source=f"127.0.1.{i % 200 + 1}"))
     each = (proxy.memory_bytes() - before) / count
-    assert each < 3000, f"{each:.0f} bytes a tunnel"
+    assert each < 3000 or sanitized(), f"{each:.0f} bytes a tunnel"
     cpu = proxy.cpu_seconds()
     time.sleep(1)
     assert proxy.cpu_seconds() - cpu < 0.1
@@ -147,7 +148,7 @@ def test_thousands_of_idle_tunnels(sluice, servers):
     for sock in held:
         reset(sock)
     until(lambda: proxy.descriptors() < 100, 20, "everything to be closed")
-    assert proxy.memory_bytes() - before < count * 3000
+    assert proxy.memory_bytes() - before < count * 3000 or sanitized()
 
 
 def _readable(sock):
@@ -187,7 +188,7 @@ def test_churn_leaks_nothing(sluice, origin, echo_server):
     round_of(2400)
     time.sleep(1.3)
     until(lambda: proxy.descriptors() <= descriptors + 2, 5, "the descriptors to be closed")
-    assert proxy.memory_bytes() - memory < 4 << 20
+    assert proxy.memory_bytes() - memory < 4 << 20 or sanitized()
 
 
 # Slow and hostile clients
@@ -228,7 +229,7 @@ def test_many_silent_clients(sluice, origin):
     with Client(proxy.address) as client:
         assert client.get(origin.url()).status == 200
     if time.monotonic() - began < 1.8:
-        assert (proxy.memory_bytes() - before) / 1000 < 2500
+        assert (proxy.memory_bytes() - before) / 1000 < 2500 or sanitized()
     assert len(proxy.wait_access(count=1000, reason="admission_timeout")) == 1000
     for sock in silent:
         sock.close()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One running proxy: start, logs, signals, end."""
 
+import functools
 import json
 import os
 import re
@@ -19,6 +20,13 @@ def binary():
     """The program under test: SLUICE_BIN, or the one of the build folder."""
     default = Path(os.environ.get("TOOLS_BUILD", TOP / "build")) / "sluice"
     return os.environ.get("SLUICE_BIN", str(default))
+
+
+@functools.cache
+def sanitized():
+    """Whether it was built with a sanitizer: what it takes of time and memory then says nothing."""
+    program = Path(binary()).read_bytes()
+    return b"__asan_init" in program or b"__tsan_init" in program
 
 
 def clean_environment(extra=None):
