@@ -65,14 +65,14 @@ int main(int argc, char **argv)
 
 	begin = clock_ns();
 	for (uint64_t i = 0; i < n; i++)
-		log_debug(LOG_RELAY, "not wanted", LOG_UINT("i", i), LOG_END);
+		log_debug(LOG_SESSION, "not wanted", LOG_UINT("i", i), LOG_END);
 	report("log line, level off", begin, n);
 
 	log_set_sink(swallow, NULL, &len);
 	begin = clock_ns();
 	for (uint64_t i = 0; i < n; i++)
-		log_each(LOG_LEVEL_INFO, LOG_RELAY, "formatted", LOG_STR("host", "www.example.com"),
-			 LOG_UINT("i", i), LOG_END);
+		log_each(LOG_LEVEL_INFO, LOG_SESSION, "formatted",
+			 LOG_STR("host", "www.example.com"), LOG_UINT("i", i), LOG_END);
 	report("log line, formatted only", begin, n);
 	const struct endpoint client = endpoint_v4(0xc0000201, 50000);
 	const struct access_record record = {.client = &client,

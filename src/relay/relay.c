@@ -225,8 +225,7 @@ static ssize_t move_splice(struct relay *relay, enum relay_direction d, size_t w
 	struct relay_dir *dir = &relay->dir[d];
 	struct stream *source = source_of(relay, d);
 	// splice(2) does not go past urgent data; recv(2) leaves it out.
-	struct pipe *pipe =
-		source->ready & STREAM_URGENT ? NULL : pipe_take(&relay->env->pipes);
+	struct pipe *pipe = source->ready & STREAM_URGENT ? NULL : pipe_take(&relay->env->pipes);
 
 	if (!pipe)
 		return move_copy(relay, d, want);

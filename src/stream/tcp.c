@@ -27,7 +27,7 @@ static ssize_t tcp_read(struct stream *stream, void *buf, size_t len)
 	ssize_t n = sys_recv(tcp_of(stream)->watch.fd, buf, len);
 
 	if (n == -EAGAIN) {
-		stream->ready &= (uint8_t)~(STREAM_IN | STREAM_URGENT);
+		stream->ready &= (uint8_t) ~(STREAM_IN | STREAM_URGENT);
 	} else if (n > 0 && (size_t)n < len && !(stream->ready & STREAM_URGENT)) {
 		// A short recv has drained the socket (epoll(7), question 9). When the peer's FIN
 		// was there before, so was everything that it sent.

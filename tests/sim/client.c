@@ -461,7 +461,6 @@ static uint16_t listener_of(struct client *client)
 	switch (client->kind) {
 	case CLIENT_SOCKS5_AUTH:
 	case CLIENT_CONNECT_AUTH:
-		return WORLD_LISTEN_AUTH;
 	case CLIENT_HTTP_AUTH:
 		return WORLD_LISTEN_AUTH;
 	case CLIENT_HTTP_REVERSE:

@@ -18,10 +18,12 @@ static bool failed;
 
 static void print_replay(void)
 {
+	// In a handler too: the program is lost then, and a line that is sometimes garbled still helps.
+	// NOLINTNEXTLINE(bugprone-signal-handler)
 	fprintf(stderr,
 		"seed %" PRIu64 " failed; again, with the trace: %s -v --seed %" PRIu64 "\n",
 		current, program, current);
-	fflush(stderr);
+	fflush(stderr); // NOLINT(bugprone-signal-handler)
 }
 
 static void on_fail(void)
