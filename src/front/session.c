@@ -570,7 +570,8 @@ static void timer_fired(struct loop *loop, struct timer *timer)
 	const struct talk *talk = session->talk;
 
 	if (talk && talk->finish != CLOSE_NONE) {
-		session_close(session, talk->finish, true);
+		// The kernel goes on to deliver what it has taken; a reset would throw it away.
+		session_close(session, talk->finish, session->phase != SESSION_LINGER);
 		return;
 	}
 	if (talk && talk->tunnel) {
