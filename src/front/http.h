@@ -58,6 +58,7 @@ struct http_exchange {
 	bool by_parent;  // absolute-form to an HTTP parent
 	bool binds;      // the request may log the upstream connection itself in
 	bool repeated;
+	int send_error; // the first one of writing upstream: reading does not tell it any more
 	uint64_t bytes_up, bytes_down; // written to upstream and to the client, heads included
 	uint64_t sent_at, first_byte;  // ns
 	bool limited;

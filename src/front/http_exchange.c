@@ -181,6 +181,13 @@ static void set_limits(struct http_client *client)
  * The request's way up.
  */
 
+// The socket's error is told once, here to the writer, and then reading gives 0.
+static void note_send_error(struct http_exchange *ex, ssize_t error)
+{
+	if (!ex->send_error)
+		ex->send_error = (int)error;
+}
+
 // Writes to upstream, or keeps what it does not take. False: failed, and handled.
 static bool send_up(struct http_client *client, const struct iovec *iov, int iovcnt)
 {
@@ -191,9 +198,11 @@ static bool send_up(struct http_client *client, const struct iovec *iov, int iov
 	if (ex->out.len == 0 && (ex->upstream->ready & STREAM_OUT))
 		n = iovcnt == 1 ? stream_write(ex->upstream, iov->iov_base, iov->iov_len)
 				: stream_writev(ex->upstream, iov, iovcnt);
-	// A reset here may stand before a response that is still to be read: reading tells.
-	if (n < 0 && n != -EAGAIN)
+	// A reset here may stand before a response that is still to be read.
+	if (n < 0 && n != -EAGAIN) {
+		note_send_error(ex, n);
 		n = 0;
+	}
 	size_t taken = n > 0 ? (size_t)n : 0;
 	for (int i = 0; i < iovcnt; i++) {
 		size_t skip = taken < iov[i].iov_len ? taken : iov[i].iov_len;
@@ -218,6 +227,7 @@ static bool flush_up(struct http_client *client)
 		if (n == -EAGAIN)
 			break;
 		if (n < 0) {
+			note_send_error(ex, n);
 			buf_clear(&ex->out);
 			ex->request_done = true; // nobody takes it; what comes back is read
 			client->request.keep_alive = false;
@@ -511,6 +521,7 @@ static bool repeat(struct http_client *client)
 	    ex->status || ex->in.len)
 		return false;
 	ex->repeated = true;
+	ex->send_error = 0;
 	metric_inc(&client->session->front->metrics->pool_requests[METRIC_POOL_STALE]);
 	drop_upstream(client, false);
 	buf_clear(&ex->out);
@@ -526,6 +537,9 @@ static void upstream_over(struct http_client *client, ssize_t error)
 
 	if (repeat(client))
 		return;
+	// EPIPE: the end had come before the reset. Anything else: no end was there, only its look.
+	if (error == 0 && ex->send_error != -EPIPE)
+		error = ex->send_error;
 	if (error == 0 && ex->status && http1_body_eof(&ex->body) == 0) {
 		send_down(client, 0, (struct slice){0}, true);
 		if (session->phase ==
