@@ -393,8 +393,8 @@ def test_rate_limit(sluice, servers, how, direction, splice):
     counts = {"upload": record["bytes_up"], "download": record["bytes_down"]}
     assert counts[direction] == length
     assert sum(counts.values()) == length
-    # a full bucket may go at once at the beginning
-    assert 0.85 * length / RATE - 1 < took < 1.15 * length / RATE + 0.3, took
+    # a full bucket may go at once at the beginning; a busy machine may be late
+    assert 0.85 * length / RATE - 1 < took < 2 * length / RATE + 1, took
 
 
 def test_rate_limit_is_shared(sluice, servers):
@@ -412,7 +412,7 @@ def test_rate_limit_is_shared(sluice, servers):
     took = time.monotonic() - began
     for sock in socks:
         sock.close()
-    assert 0.8 < took < 2.6, took
+    assert 0.8 < took < 6, took
     assert sum(r["bytes_down"] for r in proxy.wait_access(count=4)) == 2 * RATE
 
 
@@ -426,7 +426,7 @@ def test_rate_limit_of_http(sluice, origin):
                               "Proxy-Authorization: Basic c2xvdzp4")
         took = time.monotonic() - began
     assert response.body == pattern(6 * MIB)
-    assert 1.5 < took < 3.8, took
+    assert 1.5 < took < 8, took
 
 
 def test_address_rate_limit(sluice, servers):
@@ -436,7 +436,7 @@ def test_address_rate_limit(sluice, servers):
     began = time.monotonic()
     sock = socks5(proxy.address, *server.address)
     assert len(read_all(sock)) == 2 * RATE
-    assert 0.7 < time.monotonic() - began < 2.6
+    assert 0.7 < time.monotonic() - began < 6
     # another address is not slowed by it
     other = socks5(proxy.address, *server.address, source="127.0.0.2")
     began = time.monotonic()

@@ -283,7 +283,9 @@ static void a_stuck_output_blocks_nobody(void **state)
 		assert_true(n > 0);
 		len += (size_t)n;
 		text[len] = '\0';
-		told = strstr(text, want) && text[len - 1] == '\n';
+		// The report may come before the last lines of another part.
+		told = strstr(text, want) && text[len - 1] == '\n' &&
+		       count(text, "main: filling") >= 20000 - lost;
 	}
 	assert_int_equal(count(text, "main: filling"), 20000 - lost);
 	assert_int_equal(count(text, "an error"), 1);
