@@ -11,6 +11,7 @@
 #include <urcu/compiler.h>
 #include <urcu/urcu-qsbr.h>
 
+#include "base/race.h"
 #include "control/admin.h"
 #include "control/listeners.h"
 #include "control/logs.h"
@@ -124,6 +125,7 @@ static void publish(struct control *control, struct snap *snap)
 	if (!old)
 		return;
 	urcu_qsbr_synchronize_rcu();
+	race_take(&control->shared);
 	// No worker sees the old users any more; their accounts may go when the last session ends.
 	accounts_remove_users(control->shared.accounts, user_exists, snap);
 	snap_free(old);

@@ -12,6 +12,7 @@
 #include <urcu/compiler.h>
 #include <urcu/urcu-qsbr.h>
 
+#include "base/race.h"
 #include "io/listener.h"
 #include "io/sys.h"
 #include "obs/flight.h"
@@ -43,6 +44,8 @@ static void offline(struct loop *loop)
 	metric_add(&metrics->loop_busy, busy);
 	hist_record(&metrics->loop_turn, busy);
 	metric_gauge_set(&metrics->timers, loop->timers.count);
+	race_give(worker_of(loop)
+			  ->front.shared); // taken after a grace period, by who frees a snapshot
 	urcu_qsbr_thread_offline();
 }
 
