@@ -118,6 +118,7 @@ static void publish(struct control *control, struct snap *snap)
 
 	snap->generation = old ? old->generation + 1 : 1;
 	control->snap = snap;
+	race_give(snap);
 	rcu_set_pointer(&control->shared.snap_rcu, snap);
 	metric_gauge_set(&control->metrics->snapshot_revision, (int64_t)snap->generation);
 	metric_gauge_set(&control->metrics->users, (int64_t)snap->user_count);

@@ -8,6 +8,7 @@
 #include <urcu/urcu-qsbr.h>
 
 #include "base/addr.h"
+#include "base/race.h"
 #include "front/driver.h"
 #include "front/report.h"
 #include "front/revalidate.h"
@@ -69,7 +70,10 @@ void front_release(struct front *front)
 
 const struct snap *front_snap(const struct front *front)
 {
-	return rcu_dereference(front->shared->snap_rcu);
+	const struct snap *snap = rcu_dereference(front->shared->snap_rcu);
+
+	race_take(snap);
+	return snap;
 }
 
 bool front_draining(const struct front *front)
