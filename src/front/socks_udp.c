@@ -202,19 +202,23 @@ static void send_run(struct socks_udp *udp, struct packet *packet,
 		remember(udp, wire, len);
 }
 
-// The part of a packet from `at` on, as a packet with a share of the buffer of its own.
-static struct packet part_of(const struct packet *packet, uint32_t at, uint32_t len, uint16_t skip)
+// The part of a packet from `at` on, of `len` bytes, with `skip` bytes of header in each datagram: the
+// packet itself when it is all of it, else `room` filled with a share of the buffer of its own.
+static struct packet *part_of(struct packet *packet, uint32_t at, uint32_t len, uint16_t skip,
+			      struct packet *room)
 {
-	struct packet part = *packet;
-
-	packet_share(packet);
-	part.data += at;
-	part.len = len;
-	part.headroom = 0;
-	part.skip = skip;
+	if (len < packet->len) {
+		*room = *packet;
+		packet_share(packet);
+		packet = room;
+		packet->data += at;
+		packet->len = len;
+		packet->headroom = 0;
+	}
+	packet->skip = skip;
 	if (len <= packet->segment)
-		part.segment = 0;
-	return part;
+		packet->segment = 0;
+	return packet;
 }
 
 static void input(struct datagram *datagram, struct packet *packet)
@@ -242,12 +246,12 @@ static void input(struct datagram *datagram, struct packet *packet)
 		}
 		len = (uint32_t)socks_udp_run(packet->data, packet->len, packet->segment, at,
 					      (size_t)n);
-		struct packet part = part_of(packet, at, len, (uint16_t)n);
+		struct packet room, *part = part_of(packet, at, len, (uint16_t)n, &room);
 		at += len;
 		if (!same)
-			send_run(udp, &part, &header);
+			send_run(udp, part, &header);
 		else
-			udp_send(udp, &part, udp->peer, udp->name,
+			udp_send(udp, part, udp->peer, udp->name,
 				 udp->name ? &udp->name->host : &(struct host){0});
 	} while (at < packet->len);
 	packet_free(packet);
