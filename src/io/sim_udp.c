@@ -22,7 +22,7 @@ struct udp {
 	struct cds_list_head queue;
 	unsigned queued;
 	int family, error;
-	bool gro;                    // runs of datagrams are received in one piece
+	bool only6, gro;
 	struct endpoint local, peer; // peer: connected
 };
 
@@ -75,7 +75,7 @@ static bool takes(const struct udp *udp, const struct endpoint *to)
 	if (udp->local.port != to->port)
 		return false;
 	if (endpoint_is_unspecified(&udp->local))
-		return udp->local.family == to->family || udp->family == AF_INET6;
+		return udp->local.family == to->family || (udp->family == AF_INET6 && !udp->only6);
 	return endpoint_same_ip(&udp->local, to);
 }
 
@@ -107,27 +107,6 @@ static void bind_somewhere(struct udp *udp)
 						     : endpoint_v4(0, sim_port());
 }
 
-int sim_udp_name(struct sim_file *file, bool peer, struct endpoint *ret)
-{
-	const struct udp *udp = udp_of(file);
-
-	if (peer && !endpoint_is_set(&udp->peer))
-		return -ENOTCONN;
-	*ret = peer ? udp->peer : udp->local;
-	if (!endpoint_is_set(ret))
-		*ret = udp->family == AF_INET6 ? endpoint_v6((uint8_t[16]){0}, 0, 0)
-					       : endpoint_v4(0, 0);
-	return 0;
-}
-
-int sim_udp_error(struct sim_file *file)
-{
-	int error = udp_of(file)->error;
-
-	udp_of(file)->error = 0;
-	return error;
-}
-
 // Where it comes from as the receiver sees it.
 static struct endpoint source_of(const struct udp *udp, const struct endpoint *to)
 {
@@ -148,6 +127,8 @@ int sim_udp_connect(struct sim_file *file, const struct endpoint *to)
 {
 	struct udp *udp = udp_of(file);
 
+	if (udp->family == AF_INET && to->family == AF_INET6)
+		return -EAFNOSUPPORT;
 	bind_somewhere(udp);
 	udp->peer = *to;
 	udp->local = source_of(udp, to);
@@ -156,8 +137,33 @@ int sim_udp_connect(struct sim_file *file, const struct endpoint *to)
 
 void sim_udp_option(struct sim_file *file, int level, int name, int value)
 {
+	struct udp *udp = udp_of(file);
+
+	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
+		udp->only6 = value;
 	if (level == IPPROTO_UDP && name == UDP_GRO)
-		udp_of(file)->gro = value != 0;
+		udp->gro = value;
+}
+
+int sim_udp_name(struct sim_file *file, bool peer, struct endpoint *ret)
+{
+	const struct udp *udp = udp_of(file);
+
+	if (peer && !endpoint_is_set(&udp->peer))
+		return -ENOTCONN;
+	*ret = peer ? udp->peer : udp->local;
+	if (!endpoint_is_set(ret))
+		*ret = udp->family == AF_INET6 ? endpoint_v6((uint8_t[16]){0}, 0, 0)
+					       : endpoint_v4(0, 0);
+	return 0;
+}
+
+int sim_udp_error(struct sim_file *file)
+{
+	int error = udp_of(file)->error;
+
+	udp_of(file)->error = 0;
+	return error;
 }
 
 static void unreachable(const struct endpoint *sender, const struct endpoint *to)
@@ -293,79 +299,92 @@ int sim_udp_sendmmsg(struct sim_file *file, struct mmsghdr *msgs, unsigned n)
 	return (int)n;
 }
 
-static struct datagram *next_of(struct udp *udp)
+static size_t scatter(const struct msghdr *msg, size_t at, const uint8_t *bytes, size_t len)
 {
-	struct datagram *datagram = cds_list_first_entry(&udp->queue, struct datagram, node);
+	size_t copied = 0;
 
-	cds_list_del(&datagram->node);
-	udp->queued--;
-	sim.datagrams_read[udp->file.side]++;
-	return datagram;
+	for (size_t i = 0; i < msg->msg_iovlen && copied < len; i++) {
+		size_t room = msg->msg_iov[i].iov_len;
+		if (at >= room) {
+			at -= room;
+			continue;
+		}
+		size_t part = len - copied < room - at ? len - copied : room - at;
+		memcpy((uint8_t *)msg->msg_iov[i].iov_base + at, bytes + copied, part);
+		copied += part;
+		at = 0;
+	}
+	return copied;
 }
 
-// As if they had come as one piece (UDP_GRO): those behind the first that are like it go with it. Says so
-// in the control message.
-static void gather(struct udp *udp, const struct datagram *first, struct mmsghdr *message)
+static struct datagram *first_of(struct udp *udp)
 {
-	struct msghdr *msg = &message->msg_hdr;
-	size_t last = first->len, len = first->len;
-	int segment = (int)first->len;
+	return cds_list_empty(&udp->queue)
+		       ? NULL
+		       : cds_list_first_entry(&udp->queue, struct datagram, node);
+}
 
-	if (!udp->gro || !first->len || sim_upto(3) == 0 || msg->msg_iovlen != 1 ||
-	    msg->msg_controllen < CMSG_SPACE(sizeof(segment)))
-		return;
-	for (unsigned n = 1; n < 64 && udp->queued && last == first->len && sim_upto(20); n++) {
-		struct datagram *datagram =
-			cds_list_first_entry(&udp->queue, struct datagram, node);
-		if (!endpoint_equal(&datagram->from, &first->from) || !datagram->len ||
-		    datagram->len > first->len || len + datagram->len > msg->msg_iov[0].iov_len)
-			break;
-		next_of(udp);
-		last = datagram->len;
-		memcpy((uint8_t *)msg->msg_iov[0].iov_base + len, datagram->bytes, last);
-		len += last;
-		datagram_free(datagram);
+static void dequeue(struct udp *udp, struct datagram *datagram)
+{
+	cds_list_del(&datagram->node);
+	udp->queued--;
+	datagram_free(datagram);
+}
+
+// As UDP_GRO: what follows from the same sender in the same size, the last one perhaps shorter.
+static size_t receive_more(struct udp *udp, const struct msghdr *msg, const struct endpoint *from,
+			   size_t segment, size_t len)
+{
+	struct datagram *next;
+	bool last = false;
+
+	while (!last && (next = first_of(udp)) && endpoint_equal(&next->from, from) && next->len &&
+	       next->len <= segment && len + next->len <= DATAGRAM_MAX && sim_upto(7)) {
+		last = next->len < segment;
+		len += scatter(msg, len, next->bytes, next->len);
+		dequeue(udp, next);
 	}
-	if (len == first->len)
+	return len;
+}
+
+static void tell_segment(struct msghdr *msg, size_t room, size_t segment)
+{
+	struct cmsghdr *c = msg->msg_control;
+	int value = (int)segment;
+
+	if (room < CMSG_SPACE(sizeof(value)))
 		return;
-	message->msg_len = (unsigned)len;
-	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_level = SOL_UDP;
 	c->cmsg_type = UDP_GRO;
-	c->cmsg_len = CMSG_LEN(sizeof(segment));
-	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
-	msg->msg_controllen = CMSG_SPACE(sizeof(segment));
+	c->cmsg_len = CMSG_LEN(sizeof(value));
+	memcpy(CMSG_DATA(c), &value, sizeof(value));
+	msg->msg_controllen = CMSG_SPACE(sizeof(value));
 }
 
 static void receive(struct udp *udp, struct mmsghdr *message)
 {
-	struct datagram *datagram = next_of(udp);
+	struct datagram *datagram = first_of(udp);
 	struct msghdr *msg = &message->msg_hdr;
-	const size_t control = msg->msg_controllen;
-	size_t len = 0;
+	const struct endpoint from = datagram->from;
+	size_t segment = datagram->len, room = msg->msg_control ? msg->msg_controllen : 0;
+	size_t len = scatter(msg, 0, datagram->bytes, segment);
 
-	for (size_t i = 0; i < msg->msg_iovlen && len < datagram->len; i++) {
-		size_t left = datagram->len - len;
-		size_t part = left < msg->msg_iov[i].iov_len ? left : msg->msg_iov[i].iov_len;
-		memcpy(msg->msg_iov[i].iov_base, datagram->bytes + len, part);
-		len += part;
-	}
-	msg->msg_flags = len < datagram->len ? MSG_TRUNC : 0;
+	msg->msg_flags = len < segment ? MSG_TRUNC : 0;
 	msg->msg_controllen = 0;
+	dequeue(udp, datagram);
+	if (udp->gro && len == segment && segment) {
+		len = receive_more(udp, msg, &from, segment, len);
+		if (len > segment)
+			tell_segment(msg, room, segment);
+	}
 	message->msg_len = (unsigned)len;
 	if (msg->msg_name) {
 		struct sockaddr_storage addr;
-		socklen_t size = udp->family == AF_INET6
-					 ? endpoint_to_sockaddr6(&datagram->from, &addr)
-					 : endpoint_to_sockaddr(&datagram->from, &addr);
+		socklen_t size = udp->family == AF_INET6 ? endpoint_to_sockaddr6(&from, &addr)
+							 : endpoint_to_sockaddr(&from, &addr);
 		memcpy(msg->msg_name, &addr, size < msg->msg_namelen ? size : msg->msg_namelen);
 		msg->msg_namelen = size;
 	}
-	msg->msg_controllen = control;
-	gather(udp, datagram, message);
-	if (message->msg_len == len)
-		msg->msg_controllen = 0;
-	datagram_free(datagram);
 }
 
 int sim_udp_recvmmsg(struct sim_file *file, struct mmsghdr *msgs, unsigned n)

@@ -41,7 +41,7 @@ int sys_bind(int fd, const struct sockaddr *addr, socklen_t len)
 	struct sim_file *file = sim_file(fd);
 	int r = address_of(addr, len, &to);
 	if (r == 0 && sim_chance(sim.config.faults.connect))
-		r = -EADDRNOTAVAIL;
+		r = -EADDRINUSE; // no port is left
 	if (r == 0)
 		r = is_udp(file) ? sim_udp_bind(file, &to) : sim_tcp_bind(file, &to);
 	sim_result("bind", fd, r);

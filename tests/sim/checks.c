@@ -12,6 +12,7 @@
 #include "policy/account.h"
 #include "relay/relay.h"
 #include "snap/snap.h"
+#include "udp.h"
 #include "world.h"
 
 #define MS UINT64_C(1000000)
@@ -115,11 +116,34 @@ static void check_held(const struct session *session)
 	}
 }
 
+// Such a connection may have been idle before.
+static bool speaks_http(const struct session *session)
+{
+	return session->protocol == METRIC_PROTOCOL_HTTP ||
+	       session->protocol == METRIC_PROTOCOL_CONNECT ||
+	       session->protocol == METRIC_PROTOCOL_UPGRADE;
+}
+
+// Who may not be there any more, a moment after a reload.
+static void check_revoked(const struct session *session)
+{
+	const struct snap *snap = front_snap(session->front);
+
+	if (!world.generation || sim.now < world.revised_at + 100 * MS)
+		return;
+	if (session->user_id && !snap_user_by_id(snap, session->user_id))
+		sim_fail("session %" PRIu64 " of a user who is gone lives on", session->id);
+	if (session->phase == SESSION_RELAY && world.generation % 2 == 1 && session->dest &&
+	    strncmp(session->dest, "s2.sim:", 7) == 0)
+		sim_fail("session %" PRIu64 " to a forbidden place lives on", session->id);
+}
+
 static void check_session(const struct session *session)
 {
 	const struct world_options *o = &world.options;
 	uint64_t age = sim.now - session->accepted;
 
+	check_revoked(session);
 	if (session->phase == SESSION_RELAY) {
 		check_held(session);
 		uint64_t begun = session->admitted_us * UINT64_C(1000);
@@ -127,17 +151,55 @@ static void check_session(const struct session *session)
 		if (o->total_ms && age > most)
 			sim_fail("session %" PRIu64 " has outlived its total time", session->id);
 	} else if (session->phase < SESSION_TALK ||
-		   (session->phase == SESSION_TALK && session->protocol != METRIC_PROTOCOL_HTTP &&
-		    session->protocol != METRIC_PROTOCOL_CONNECT)) {
+		   (session->phase == SESSION_TALK && !speaks_http(session))) {
 		if (age > (o->admission_ms + 100) * MS)
 			sim_fail("session %" PRIu64 " is not admitted and lives on", session->id);
 	}
+}
+
+// No more than the burst and what the rate brings since the beginning.
+static int check_rate(struct account *a, void *ctx)
+{
+	const uint64_t bob = *(const uint64_t *)ctx;
+	uint64_t rates[2] = {0, 0}, bytes[2];
+
+	if (a->key.kind == ACCOUNT_USER && bob && a->key.id == bob) {
+		rates[0] = 500000;
+		rates[1] = 1000000;
+	} else if (a->key.kind == ACCOUNT_ADDRESS) {
+		rates[0] = rates[1] = world.options.address_rate;
+	}
+	account_bytes(a, &bytes[0], &bytes[1]);
+	for (int d = 0; d < 2; d++) {
+		uint64_t most = bucket_default_burst(rates[d]) +
+				rates[d] * ((sim.now - world.began) / MS) / 1000;
+		// What came with a request goes ahead of the stream, unweighed; so do heads.
+		most += (uint64_t)end_count * 16384;
+		if (rates[d] && bytes[d] > most)
+			sim_fail("%" PRIu64 " bytes went %s, and %" PRIu64 " may", bytes[d],
+				 d ? "down" : "up", most);
+	}
+	return 0;
+}
+
+static void check_rates(void)
+{
+	const struct snap *snap = world.shared.snap_rcu;
+	uint64_t bob = 0;
+
+	for (uint32_t i = 0; i < snap->user_count; i++)
+		if (strcmp(snap->users[i].name, "bob") == 0)
+			bob = snap->users[i].id;
+	accounts_each(world.shared.accounts, check_rate, &bob);
 }
 
 void checks_turn(void)
 {
 	const struct session *session;
 	unsigned left = 0;
+
+	if (world.turns % 64 == 0)
+		check_rates();
 
 	cds_list_for_each_entry(session, &world.worker.front.sessions, node) check_session(session);
 	for (uint32_t i = 1; i <= end_count; i++) {
@@ -229,6 +291,9 @@ static void check_outcome(const struct client *client)
 	if (world.options.per_address || world.options.connections)
 		return;
 	// In rude schedules parents refuse, and servers reset what they have just accepted.
+	// Whoever shares an address with guessers of passwords has to wait.
+	if (client->code == 429)
+		return;
 	if (client->expect == EXPECT_OK && !client->connected && !rude)
 		sim_fail("client %u: no reason to be refused (%u)", client->end.number,
 			 client->code);
@@ -251,6 +316,7 @@ static void check_client(const struct client *client)
 		sim_fail("client %u: no record", client->end.number);
 	if (record && record->reason == CLOSE_INTERNAL)
 		sim_fail("client %u: an internal error", client->end.number);
+	udp_check(client);
 	if (client->http)
 		http_client_check(client);
 	else
@@ -261,8 +327,9 @@ static void check_client(const struct client *client)
 	check_end_of(server, &client->end);
 	if (record && !record->request)
 		check_bytes(client, server, record);
+	bool both_wait = client->end.plan.after == AFTER_WAIT && server->plan.after == AFTER_WAIT;
 	if (!excused && keeps_to_rules(&client->end) && keeps_to_rules(server) &&
-	    client->expect == EXPECT_OK)
+	    client->expect == EXPECT_OK && !both_wait)
 		check_whole(client, server, record);
 }
 
@@ -280,8 +347,15 @@ static void check_gauges(const struct metrics *m)
 		gauge("connections_live", m->connections_live[i], 0);
 	gauge("relays_live", m->relays_live, 0);
 	gauge("connects_pending", m->connects_pending, 0);
-	gauge("listeners", m->listeners, world.draining ? 0 : 9);
+	// One that cannot be watched is given up.
+	if (!world.generation || (!world.options.scarce && !world.options.hungry))
+		gauge("listeners", m->listeners,
+		      world.draining              ? 0
+		      : world.generation % 2 == 1 ? 8
+						  : 9);
 	gauge("udp_associations_live", m->udp_associations_live, 0);
+	gauge("relays_paced", m->relays_paced, 0);
+	gauge("listeners_paused", m->listeners_paused, 0);
 	gauge("pool_idle", m->pool_idle, world.worker.pool.idle);
 	for (int i = 0; i < METRIC_CLOSE_COUNT; i++)
 		closed += m->connections_closed[i];

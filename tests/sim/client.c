@@ -10,6 +10,8 @@
 #include "http.h"
 #include "io/sim_internal.h"
 #include "proto/proxyproto/proxyproto.h"
+#include "server.h"
+#include "udp.h"
 
 #define MS UINT64_C(1000000)
 
@@ -54,6 +56,8 @@ static const char *const kind_names[CLIENT_KINDS] = {
 	[CLIENT_SOCKS5_AUTH] = "socks5 with log-in",
 	[CLIENT_CONNECT] = "connect",
 	[CLIENT_CONNECT_AUTH] = "connect with log-in",
+	[CLIENT_BIND] = "bind",
+	[CLIENT_UDP] = "udp",
 	[CLIENT_TLS] = "tls",
 	[CLIENT_RAW] = "raw",
 	[CLIENT_HTTP] = "http",
@@ -154,19 +158,60 @@ static void socks5_request(struct client *client)
 	add_step(client, out, n, REPLY_SOCKS5);
 }
 
+// Whom the client waits for comes soon, or does not; or another one does.
+static void socks5_bind(struct client *client)
+{
+	uint8_t out[10] = {5, 2, 0, 1, 10, 2, 0, 1};
+
+	// RFC 1928 has no rule for the port: what an FTP server would be announced with.
+	add_step(client, "\5\1\0", 3, REPLY_CHOICE_NONE);
+	add_step(client, out, sizeof(out), REPLY_SOCKS5);
+	add_step(client, "", 0, REPLY_SOCKS5);
+	client->optimistic = false;
+}
+
+static void bound(struct client *client, const struct endpoint *address)
+{
+	struct rng *rng = sim_rng();
+	uint64_t at = sim.now + sim_spread(rng, 1000, 300 * MS);
+
+	if (world.options.rude && rng_below(rng, 4) == 0) {
+		client->expect = EXPECT_ANY;
+		if (rng_below(rng, 2))
+			return; // nobody comes
+		server_visit("10.7.0.1", address, sim.now + sim_spread(rng, 1000, 300 * MS), true);
+	}
+	server_visit("10.2.0.1", address, at, false);
+}
+
+static void socks5_udp(struct client *client)
+{
+	add_step(client, "\5\1\0", 3, REPLY_CHOICE_NONE);
+	add_step(client, "\5\3\0\1\0\0\0\0\0\0", 10, REPLY_SOCKS5);
+	client->optimistic = false;
+}
+
+static struct endpoint reply_address(const uint8_t *in)
+{
+	return in[3] == 4 ? endpoint_v6(in + 4, (uint16_t)(in[20] << 8 | in[21]), 0)
+			  : endpoint_v4_bytes(in + 4, (uint16_t)(in[8] << 8 | in[9]));
+}
+
 struct login {
 	const char *user, *password, *basic;
 };
 
 static const struct login logins[] = {
-	{"alice", "pa", "YWxpY2U6cGE="}, {"bob", "pb", "Ym9iOnBi"},
-	{"carol", "pc", "Y2Fyb2w6cGM="}, {"dave", "pd", "ZGF2ZTpwZA=="},
-	{"alice", "no", "YWxpY2U6bm8="},
+	{"alice", "pa", "YWxpY2U6cGE="}, {"alice", "pa", "YWxpY2U6cGE="},
+	{"bob", "pb", "Ym9iOnBi"},       {"carol", "pc", "Y2Fyb2w6cGM="},
+	{"dave", "pd", "ZGF2ZTpwZA=="},  {"erin", "pe", "ZXJpbjpwZQ=="},
+	{"alice", "no", "YWxpY2U6bm8="}, {"erin", "no", "ZXJpbjpubw=="},
 };
 
 static const struct login *draw_login(struct client *client)
 {
-	const struct login *login = &logins[rng_below(sim_rng(), 5)];
+	const struct login *login =
+		&logins[rng_below(sim_rng(), sizeof(logins) / sizeof(logins[0]))];
 
 	client->user = login->user;
 	if (strcmp(login->password, "no") == 0)
@@ -388,16 +433,23 @@ static void input(struct end *end)
 		size_t n = read_reply(client, client->steps[client->step].reply, &code);
 		if (n == 0)
 			return;
+		struct endpoint address = {0};
+		if (client->steps[client->step].reply == REPLY_SOCKS5)
+			address = reply_address(end->in);
 		end_take(end, n);
 		client->step++;
 		if (code) {
 			refused(client, code);
 			return;
 		}
-		if (client->step == client->step_count)
+		if (client->kind == CLIENT_UDP && client->step == client->step_count)
+			udp_associated(client, &address);
+		else if (client->step == client->step_count)
 			granted(client);
 		else
 			say_next(client);
+		if (client->kind == CLIENT_BIND && client->step == 2)
+			bound(client, &address);
 	}
 }
 
@@ -433,6 +485,7 @@ static void connected(struct end *end)
 static void ended(struct end *end)
 {
 	// Before the stream: nothing more will come.
+	udp_release(caa_container_of(end, struct client, end));
 	end_close(end, false);
 }
 
@@ -465,6 +518,8 @@ static uint16_t listener_of(struct client *client)
 		return WORLD_LISTEN_AUTH;
 	case CLIENT_HTTP_REVERSE:
 		return WORLD_LISTEN_REVERSE;
+	case CLIENT_UDP: // whom a header names sends no datagrams
+		return WORLD_LISTEN_FORWARD;
 	case CLIENT_TLS:
 		return WORLD_LISTEN_TLS;
 	case CLIENT_RAW:
@@ -495,6 +550,12 @@ static void compose(struct client *client)
 	case CLIENT_CONNECT:
 	case CLIENT_CONNECT_AUTH:
 		connect_method(client, client->kind == CLIENT_CONNECT_AUTH);
+		break;
+	case CLIENT_BIND:
+		socks5_bind(client);
+		break;
+	case CLIENT_UDP:
+		socks5_udp(client);
 		break;
 	case CLIENT_TLS:
 		tls(client);

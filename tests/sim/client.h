@@ -14,6 +14,8 @@ enum client_kind {
 	CLIENT_SOCKS5_AUTH,
 	CLIENT_CONNECT,
 	CLIENT_CONNECT_AUTH,
+	CLIENT_BIND,
+	CLIENT_UDP,
 	CLIENT_TLS,
 	CLIENT_RAW,
 	CLIENT_HTTP,
@@ -64,6 +66,7 @@ struct client {
 	uint32_t prefix; // bytes of the stream before its number (a ClientHello)
 	struct record *records;
 	struct http_talk *http; // NULL: no HTTP
+	struct udp_talk *udp;   // NULL: no datagrams
 };
 
 // A client that begins at that time.

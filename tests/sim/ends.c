@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "io/sim_internal.h"
 #include "io/sys.h"
+#include "world.h"
 
 #define MS UINT64_C(1000000)
 
@@ -74,6 +75,10 @@ void plan_draw(struct plan *plan, uint64_t size_max)
 	}
 	if (one_in(rng, 12))
 		plan->urgent_at = rng_below(rng, plan->total);
+	if (world.options.bulk && rng_below(rng, 4)) {
+		plan->piece = plan->read_piece = 65536;
+		plan->gap = plan->read_gap = 0;
+	}
 	plan->after = one_in(rng, 3) ? AFTER_WAIT : AFTER_FIN;
 }
 
@@ -195,7 +200,8 @@ static void check(struct end *end, const uint8_t *data, size_t len)
 			sim_fail("%s %u: got what was meant for %u", end->name, end->number,
 				 ends[end->from]->from);
 		// One of the two has to begin with ending.
-		if (end->plan.after == AFTER_WAIT && ends[end->from]->plan.after == AFTER_WAIT)
+		if (end->plan.after == AFTER_WAIT && ends[end->from]->plan.after == AFTER_WAIT &&
+		    !world.options.rude)
 			end->plan.after = AFTER_FIN;
 	}
 	end_pattern(end->from, end->got, expected, len - n);

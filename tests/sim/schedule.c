@@ -3,10 +3,12 @@
 #include "schedule.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/rng.h"
 #include "client.h"
 #include "io/sim_internal.h"
+#include "obs/metrics.h"
 #include "world.h"
 
 #define US UINT64_C(1000)
@@ -31,11 +33,13 @@ static void draw_options(struct rng *rng, struct world_options *o)
 	o->unreliable = chance(rng, 25);
 	o->scarce = chance(rng, 25);
 	o->hungry = chance(rng, 20);
-	o->reloads = chance(rng, 20);
+	o->reloads = chance(rng, 25);
 	o->drains = chance(rng, 10);
 	if (chance(rng, 25)) // nothing goes wrong: everything must work
 		o->rude = o->unreliable = o->scarce = o->hungry = o->reloads = o->drains = false;
-	o->size_max = sim_spread(rng, 64, PICK(rng, 4096, 65536, 300000, 3000000));
+	o->bulk = chance(rng, 25);
+	o->size_max = o->bulk ? sim_spread(rng, 200000, 4000000)
+			      : sim_spread(rng, 64, PICK(rng, 4096, 65536, 300000, 3000000));
 	o->admission_ms = PICK(rng, 5000, 10000);
 	o->resolve_ms = PICK(rng, 1000, 5000);
 	o->connect_ms = PICK(rng, 2000, 4000);
@@ -45,6 +49,7 @@ static void draw_options(struct rng *rng, struct world_options *o)
 	o->half_closed_ms = o->rude ? PICK(rng, 10000, 30000) : 30000;
 	o->total_ms = o->rude ? PICK(rng, 0, 0, 0, 3000, 10000) : 0;
 	o->keepalive_ms = o->rude ? PICK(rng, 1000, 10000) : 10000; // clients may dally for seconds
+	o->udp_idle_ms = o->rude ? PICK(rng, 1000, 60000) : 60000;
 	o->pipe_size = PICK(rng, 4096, 16384, 65536, 262144, 262144, 1048576);
 	o->coalesce_us = PICK(rng, 0, 500, 1800, 1800, 20000);
 	o->splice = chance(rng, 85);
@@ -53,6 +58,8 @@ static void draw_options(struct rng *rng, struct world_options *o)
 	o->address_rate = chance(rng, 10) ? PICK(rng, 100000, 3000000) : 0;
 	if (o->address_rate == 100000 && o->size_max > 300000)
 		o->size_max = 300000;
+	if (o->address_rate && o->size_max > 1500000)
+		o->size_max = 1500000;
 }
 
 static void draw_faults(struct rng *rng, const struct world_options *o, struct sim_config *config)
@@ -66,6 +73,11 @@ static void draw_faults(struct rng *rng, const struct world_options *o, struct s
 	f->pipe_size = chance(rng, 30) ? 500000 : 0;
 	f->late = chance(rng, 20) ? (uint32_t)sim_spread(rng, 100, 50000) : 0;
 	f->pipe = chance(rng, 20) ? (uint32_t)sim_spread(rng, 10000, 1000000) : 0;
+	if (chance(rng, 30)) {
+		f->datagram_loss = (uint32_t)sim_spread(rng, 1000, 300000);
+		f->datagram_twice = (uint32_t)sim_spread(rng, 1000, 300000);
+		f->datagram_late = (uint32_t)sim_spread(rng, 1000, 300000);
+	}
 	if (o->unreliable) {
 		f->reset = chance(rng, 50) ? (uint32_t)sim_spread(rng, 10000, 500000) : 0;
 		f->timeout = chance(rng, 30) ? (uint32_t)sim_spread(rng, 10000, 300000) : 0;
@@ -95,6 +107,11 @@ static void draw_network(struct rng *rng, const struct world_options *o, struct 
 	config->buffer_min = PICK(rng, 2048, 4096, 16384);
 	config->buffer_max = PICK(rng, 16384, 65536, 262144, 1048576);
 	config->segment_max = PICK(rng, 100, 1448, 9000, 65536, 65536);
+	if (o->bulk) {
+		config->buffer_min = PICK(rng, 32768, 131072);
+		config->segment_max = 65536;
+		config->latency_max = PICK(rng, 5, 100) * US;
+	}
 	config->slot_max = PICK(rng, 4096, 4096, 1448, 4096);
 	config->call_ns = PICK(rng, 500, 3000, 3000, 30000);
 	config->shuffle = chance(rng, 30);
@@ -130,7 +147,7 @@ uint64_t schedule_run(uint64_t seed, bool trace)
 	draw_network(&rng, &options, &config);
 	sim_begin(&config);
 	world_begin(&options);
-	unsigned clients = 1 + (unsigned)rng_below(&rng, 10);
+	unsigned clients = 1 + (unsigned)rng_below(&rng, options.bulk ? 5 : 10);
 	uint64_t span = sim_spread(&rng, 1 * MS, 3000 * MS);
 	for (unsigned i = 0; i < clients; i++)
 		client_new((enum client_kind)rng_below(&rng, CLIENT_KINDS),
@@ -141,4 +158,23 @@ uint64_t schedule_run(uint64_t seed, bool trace)
 		plan_occasion(world_drain, sim.now + rng_below(&rng, 2 * span));
 	world_run();
 	return sim_trace_hash();
+}
+
+void schedule_print_metrics(void)
+{
+	const struct metrics *parts[] = {&world_metrics};
+	const struct metrics_page page = {.parts = parts, .part_count = 1};
+	struct text text;
+
+	text_init(&text, 0);
+	if (metrics_write(&text, &page) == 0) {
+		const char *line = text.data, *end = text.data + text.len, *next;
+		for (; line < end; line = next) {
+			next = memchr(line, '\n', (size_t)(end - line));
+			next = next ? next + 1 : end;
+			if (*line != '#' && !memmem(line, (size_t)(next - line), "_bucket{", 8))
+				printf("%.*s", (int)(next - line), line);
+		}
+	}
+	text_release(&text);
 }

@@ -14,4 +14,9 @@ struct server {
 	struct client *client; // of the last request
 	unsigned n;
 	struct sim_event delay;
+	struct endpoint from, to; // one who connects to the proxy
+	bool stranger;            // whom nobody waits for
 };
+
+// One who connects to what a client has bound, at that time.
+void server_visit(const char *from, const struct endpoint *to, uint64_t at, bool stranger);

@@ -12,6 +12,7 @@
 #include "io/sys.h"
 #include "proto/proxyproto/proxyproto.h"
 #include "server.h"
+#include "udp.h"
 
 #define MS UINT64_C(1000000)
 
@@ -158,6 +159,42 @@ static void ended(struct end *end)
 	end_close(end, false);
 }
 
+static void visiting(struct end *end)
+{
+	if (!server_of(end)->stranger)
+		end_stream(end);
+}
+
+static void visitor_heard(struct end *end)
+{
+	// Only a stranger gets here: the others are in the stream.
+	sim_fail("a stranger is talked to");
+}
+
+static void visit(struct sim_event *event)
+{
+	struct server *server = caa_container_of(event, struct server, delay);
+
+	end_connect(&server->end, &server->from, &server->to);
+}
+
+static const struct end_ops visitor_ops = {
+	.input = visitor_heard, .connected = visiting, .ended = ended};
+
+void server_visit(const char *from, const struct endpoint *to, uint64_t at, bool stranger)
+{
+	struct server *server = sim_alloc(sizeof(*server));
+
+	memset(server, 0, sizeof(*server));
+	end_init(&server->end, "server", &visitor_ops);
+	plan_draw(&server->end.plan, world.options.size_max);
+	server->from = world_address(from, 0);
+	server->to = *to;
+	server->stranger = stranger;
+	server->delay.run = visit;
+	sim_event_set(&server->delay, at);
+}
+
 static const struct end_ops stream_ops = {.input = stream, .ended = ended};
 static const struct end_ops proxied_ops = {.input = proxied, .ended = ended};
 static const struct end_ops tls_ops = {.input = hello, .ended = ended};
@@ -234,6 +271,7 @@ static void arrival(void *ctx)
 
 void servers_begin(void)
 {
+	udp_servers_begin();
 	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
 		struct listening *listening = sim_alloc(sizeof(*listening));
 		struct endpoint address = world_address(places[i].address, places[i].port);

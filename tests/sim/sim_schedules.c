@@ -71,7 +71,8 @@ static void run(uint64_t seed, bool trace, bool twice)
 static void usage(void)
 {
 	fprintf(stderr,
-		"usage: %s [--seed N] [--from N] [--count N] [--part I/N] [--twice] [-v] [-q]\n"
+		"usage: %s [--seed N] [--from N] [--count N] [--part I/N] [--twice] [-v] "
+		"[--metrics]\n"
 		"  [--seeds FILE]\n"
 		"TOOLS_SIM_SEEDS in the environment is the number of seeds of all parts "
 		"together.\n",
@@ -102,23 +103,21 @@ static unsigned run_file(const char *path, bool trace)
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"seed", required_argument, NULL, 's'},
-		{"from", required_argument, NULL, 'f'},
-		{"count", required_argument, NULL, 'c'},
-		{"part", required_argument, NULL, 'p'},
-		{"twice", no_argument, NULL, 't'},
-		{"seeds", required_argument, NULL, 'l'},
-		{0},
+		{"seed", required_argument, NULL, 's'},  {"from", required_argument, NULL, 'f'},
+		{"count", required_argument, NULL, 'c'}, {"part", required_argument, NULL, 'p'},
+		{"twice", no_argument, NULL, 't'},       {"metrics", no_argument, NULL, 'm'},
+
+		{"seeds", required_argument, NULL, 'l'}, {0},
 	};
 	uint64_t from = 1, count = 300, part = 0, parts = 1;
 	const char *file = NULL;
-	bool trace = false, twice = false;
+	bool trace = false, twice = false, metrics = false;
 	int c;
 
 	program = argv[0];
 	if (getenv("TOOLS_SIM_SEEDS"))
 		count = strtoull(getenv("TOOLS_SIM_SEEDS"), NULL, 10);
-	while ((c = getopt_long(argc, argv, "vq", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "v", options, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			from = strtoull(optarg, NULL, 10);
@@ -143,7 +142,8 @@ int main(int argc, char **argv)
 		case 'v':
 			trace = true;
 			break;
-		case 'q':
+		case 'm':
+			metrics = true;
 			break;
 		default:
 			usage();
@@ -157,6 +157,8 @@ int main(int argc, char **argv)
 	uint64_t n = 0;
 	for (uint64_t seed = from + part; seed < from + count; seed += parts, n++)
 		run(seed, trace, twice);
+	if (metrics)
+		schedule_print_metrics();
 	printf("%" PRIu64 " seeds passed\n", n);
 	return 0;
 }

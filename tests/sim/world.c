@@ -20,6 +20,7 @@
 #include "io/sys.h"
 #include "obs/access.h"
 #include "obs/log.h"
+#include "obs/metrics.h"
 #include "policy/account.h"
 #include "policy/authcache.h"
 #include "policy/throttle.h"
@@ -34,10 +35,15 @@
 enum { CONFIG_MAX = 16384, TURNS_MAX = 3000000 };
 
 struct world world;
+struct metrics world_metrics;
 
 /*
  * The configuration.
  */
+
+// crypt(3) of "pe": a slow check, by a helper.
+#define ERIN                                                                                       \
+	"oTKf0l9BCWU9Dt53yAe9RXE2131HETSfHh4sFGAoqwEsC8VNGfeA4ShwSkIk2hmCIzlpTPdbA79bDLQ1pYr7J1"
 
 static const char config_head[] =
 	"listeners:\n"
@@ -49,15 +55,20 @@ static const char config_head[] =
 	"     proxy_protocol: {from: [10.1.0.0/16], required: true}}\n"
 	"  - {name: tls, address: '10.0.0.1:443', protocols: [tls], forward: false}\n"
 	"  - {name: raw, address: '10.0.0.1:7777', protocols: [tcp], forward: false}\n"
+	"  - {name: reverse, address: '10.0.0.1:8000', protocols: [http], forward: false}\n"
+	"  - {name: local, address: '127.0.0.1:1084', authentication: none}\n";
+
+// This one comes and goes.
+static const char config_first[] =
 	"  - {name: first, address: '10.0.0.1:7778', protocols: [http, tcp], open: true,\n"
 	"     server_first_wait: 200ms}\n"
-	"  - {name: reverse, address: '10.0.0.1:8000', protocols: [http], forward: false}\n"
-	"  - {name: local, address: '127.0.0.1:1084', authentication: none}\n"
 	"routes:\n"
+	"  - {name: first, listeners: [first], protocols: [tcp], to: ['10.2.0.1:7001']}\n";
+
+static const char config_routes[] =
 	"  - {name: sni, protocols: [tls], sni: [tls.sim], to: ['10.2.0.1:7443']}\n"
 	"  - {name: raw, listeners: [raw], protocols: [tcp], send_proxy: v2,\n"
 	"     to: ['10.2.0.1:7002', 's1.sim:7002']}\n"
-	"  - {name: first, listeners: [first], protocols: [tcp], to: ['10.2.0.1:7001']}\n"
 	"  - {name: web, protocols: [http], hosts: [web.sim], to: ['10.2.0.1:80', 'h2.sim:80']}\n"
 	"parents:\n"
 	"  - {name: http, type: http, address: '10.3.0.1:3128', username: u, password: p}\n"
@@ -74,7 +85,8 @@ static size_t config_text(char *text)
 	size_t n = 0;
 	bool less = world.generation % 2 == 1;
 
-	n += (size_t)snprintf(text + n, CONFIG_MAX - n, "%s", config_head);
+	n += (size_t)snprintf(text + n, CONFIG_MAX - n, "%s%s%s", config_head,
+			      less ? "routes:\n" : config_first, config_routes);
 	if (less)
 		n += (size_t)snprintf(text + n, CONFIG_MAX - n,
 				      "  - {name: no-more, action: deny, domains: [s2.sim]}\n");
@@ -82,6 +94,7 @@ static size_t config_text(char *text)
 		text + n, CONFIG_MAX - n,
 		"users:\n"
 		"  - {name: alice, password: pa}\n"
+		"  - {name: erin, password_hash: '$6$rounds=1000$sim$" ERIN "'}\n"
 		"  - {name: bob, password: pb, limits: {upload: 500kB/s, download: 1MB/s}}\n"
 		"  - {name: carol, password: pc, limits: {connections: 2}}\n");
 	if (!less)
@@ -96,9 +109,10 @@ static size_t config_text(char *text)
 	n += (size_t)snprintf(
 		text + n, CONFIG_MAX - n,
 		"timeouts: {admission: %ums, resolve: %ums, connect: %ums, idle: %ums,\n"
-		"  half_closed: %ums, total: %ums, http_keepalive: %ums}\n",
+		"  half_closed: %ums, total: %ums, http_keepalive: %ums, bind: 3s,\n"
+		"  udp_idle: %ums}\n",
 		o->admission_ms, o->resolve_ms, o->connect_ms, o->idle_ms, o->half_closed_ms,
-		o->total_ms, o->keepalive_ms);
+		o->total_ms, o->keepalive_ms, o->udp_idle_ms);
 	n += (size_t)snprintf(text + n, CONFIG_MAX - n,
 			      "relay: {pipe_size: %u, coalesce: %uus, splice: %s}\n"
 			      "admin: {address: 'off'}\n",
@@ -127,6 +141,35 @@ static struct snap *load(void)
 	return snap;
 }
 
+static void listen_on(const struct snap_listener *listener)
+{
+	const struct sim_faults faults = sim.config.faults;
+
+	// A proxy that cannot listen takes no new configuration: that is not what schedules are about.
+	sim.config.faults = (struct sim_faults){0};
+	sim_enter(SIM_PROXY);
+	int fd = listener_socket(&listener->address, false, true);
+	sim_enter(SIM_PEER);
+	sim.config.faults = faults;
+	if (fd >= 0)
+		worker_listen_any(&world.worker, listener->id, fd);
+	else if (fd != -EMFILE)
+		sim_fail("cannot listen: %s", strerror(-fd));
+}
+
+static void change_listeners(void)
+{
+	const struct snap *snap = world.shared.snap_rcu;
+
+	if (world.generation % 2 == 1) {
+		worker_unlisten_any(&world.worker, world.first_id);
+		return;
+	}
+	for (uint32_t i = 0; i < snap->listener_count; i++)
+		if (snap->listeners[i].id == world.first_id)
+			listen_on(&snap->listeners[i]);
+}
+
 void world_reload(void)
 {
 	struct snap *old = world.shared.snap_rcu;
@@ -138,6 +181,8 @@ void world_reload(void)
 	rcu_set_pointer(&world.shared.snap_rcu, load());
 	world.old[world.old_count++] = old;
 	world.revised_at = sim.now;
+	if (!world.draining)
+		change_listeners();
 	worker_reconfigure_any(&world.worker);
 }
 
@@ -374,12 +419,9 @@ static void listen_all(void)
 	const struct snap *snap = world.shared.snap_rcu;
 
 	for (uint32_t i = 0; i < snap->listener_count; i++) {
-		sim_enter(SIM_PROXY);
-		int fd = listener_socket(&snap->listeners[i].address, false, true);
-		sim_enter(SIM_PEER);
-		if (fd < 0)
-			sim_fail("cannot listen: %s", strerror(-fd));
-		worker_listen_any(&world.worker, snap->listeners[i].id, fd);
+		if (strcmp(snap->listeners[i].name, "first") == 0)
+			world.first_id = snap->listeners[i].id;
+		listen_on(&snap->listeners[i]);
 	}
 	turn(0);
 }
@@ -391,6 +433,7 @@ void world_begin(const struct world_options *options)
 
 	memset(&world, 0, sizeof(world));
 	world.options = *options;
+	world.began = sim.now;
 	sim_config()->fate = fate;
 	sim_config()->quiet = checks_quiet;
 	log_set_sink(log_line, log_clock, NULL);
@@ -486,5 +529,6 @@ void world_run(void)
 			settle();
 	}
 	checks_end();
+	metrics_sum(&world_metrics, world.worker.metrics);
 	take_down();
 }

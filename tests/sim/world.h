@@ -20,10 +20,11 @@ struct world_options {
 	bool unreliable; // the network loses connections
 	bool hungry;     // memory runs out
 	bool reloads, drains;
+	bool bulk;         // streams are long and come in large pieces
 	uint64_t size_max; // of a stream
 	// Of the configuration.
 	uint32_t admission_ms, idle_ms, half_closed_ms, total_ms, keepalive_ms, connect_ms,
-		resolve_ms;
+		udp_idle_ms, resolve_ms;
 	uint32_t pipe_size, coalesce_us;
 	bool splice;
 	uint32_t connections;  // limits.connections, 0: none
@@ -47,10 +48,10 @@ struct world {
 	struct snap *old[16]; // snapshots replaced in this turn
 	unsigned old_count;
 	unsigned generation; // reloads done
+	uint64_t first_id;   // of the listener that comes and goes
 	bool draining;
 	uint64_t drained_at;
-	bool user_gone[4]; // dave after a reload
-	uint64_t revised_at;
+	uint64_t began, revised_at;
 	struct client *by_port[65536];     // of clients
 	uint64_t tunnel_up, tunnel_down;   // of records, but for HTTP
 	uint64_t request_up, request_down; // of records of HTTP requests
@@ -60,6 +61,8 @@ struct world {
 	uint64_t turns;
 };
 extern struct world world;
+// Of all worlds that there were.
+extern struct metrics world_metrics;
 
 // Where things are.
 #define WORLD_LISTEN_FORWARD 1080  // of 10.0.0.1: open to all
