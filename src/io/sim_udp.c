@@ -22,7 +22,8 @@ struct udp {
 	struct cds_list_head queue;
 	unsigned queued;
 	int family, error;
-	bool only6, gro;
+	bool only6;
+	bool gro;                    // runs of datagrams are received in one piece
 	struct endpoint local, peer; // peer: connected
 };
 
@@ -107,6 +108,27 @@ static void bind_somewhere(struct udp *udp)
 						     : endpoint_v4(0, sim_port());
 }
 
+int sim_udp_name(struct sim_file *file, bool peer, struct endpoint *ret)
+{
+	const struct udp *udp = udp_of(file);
+
+	if (peer && !endpoint_is_set(&udp->peer))
+		return -ENOTCONN;
+	*ret = peer ? udp->peer : udp->local;
+	if (!endpoint_is_set(ret))
+		*ret = udp->family == AF_INET6 ? endpoint_v6((uint8_t[16]){0}, 0, 0)
+					       : endpoint_v4(0, 0);
+	return 0;
+}
+
+int sim_udp_error(struct sim_file *file)
+{
+	int error = udp_of(file)->error;
+
+	udp_of(file)->error = 0;
+	return error;
+}
+
 // Where it comes from as the receiver sees it.
 static struct endpoint source_of(const struct udp *udp, const struct endpoint *to)
 {
@@ -137,33 +159,10 @@ int sim_udp_connect(struct sim_file *file, const struct endpoint *to)
 
 void sim_udp_option(struct sim_file *file, int level, int name, int value)
 {
-	struct udp *udp = udp_of(file);
-
-	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
-		udp->only6 = value;
 	if (level == IPPROTO_UDP && name == UDP_GRO)
-		udp->gro = value;
-}
-
-int sim_udp_name(struct sim_file *file, bool peer, struct endpoint *ret)
-{
-	const struct udp *udp = udp_of(file);
-
-	if (peer && !endpoint_is_set(&udp->peer))
-		return -ENOTCONN;
-	*ret = peer ? udp->peer : udp->local;
-	if (!endpoint_is_set(ret))
-		*ret = udp->family == AF_INET6 ? endpoint_v6((uint8_t[16]){0}, 0, 0)
-					       : endpoint_v4(0, 0);
-	return 0;
-}
-
-int sim_udp_error(struct sim_file *file)
-{
-	int error = udp_of(file)->error;
-
-	udp_of(file)->error = 0;
-	return error;
+		udp_of(file)->gro = value != 0;
+	if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
+		udp_of(file)->only6 = value != 0;
 }
 
 static void unreachable(const struct endpoint *sender, const struct endpoint *to)
@@ -299,92 +298,79 @@ int sim_udp_sendmmsg(struct sim_file *file, struct mmsghdr *msgs, unsigned n)
 	return (int)n;
 }
 
-static size_t scatter(const struct msghdr *msg, size_t at, const uint8_t *bytes, size_t len)
+static struct datagram *next_of(struct udp *udp)
 {
-	size_t copied = 0;
+	struct datagram *datagram = cds_list_first_entry(&udp->queue, struct datagram, node);
 
-	for (size_t i = 0; i < msg->msg_iovlen && copied < len; i++) {
-		size_t room = msg->msg_iov[i].iov_len;
-		if (at >= room) {
-			at -= room;
-			continue;
-		}
-		size_t part = len - copied < room - at ? len - copied : room - at;
-		memcpy((uint8_t *)msg->msg_iov[i].iov_base + at, bytes + copied, part);
-		copied += part;
-		at = 0;
-	}
-	return copied;
-}
-
-static struct datagram *first_of(struct udp *udp)
-{
-	return cds_list_empty(&udp->queue)
-		       ? NULL
-		       : cds_list_first_entry(&udp->queue, struct datagram, node);
-}
-
-static void dequeue(struct udp *udp, struct datagram *datagram)
-{
 	cds_list_del(&datagram->node);
 	udp->queued--;
-	datagram_free(datagram);
+	sim.datagrams_read[udp->file.side]++;
+	return datagram;
 }
 
-// As UDP_GRO: what follows from the same sender in the same size, the last one perhaps shorter.
-static size_t receive_more(struct udp *udp, const struct msghdr *msg, const struct endpoint *from,
-			   size_t segment, size_t len)
+// As if they had come as one piece (UDP_GRO): those behind the first that are like it go with it. Says so
+// in the control message.
+static void gather(struct udp *udp, const struct datagram *first, struct mmsghdr *message)
 {
-	struct datagram *next;
-	bool last = false;
+	struct msghdr *msg = &message->msg_hdr;
+	size_t last = first->len, len = first->len;
+	int segment = (int)first->len;
 
-	while (!last && (next = first_of(udp)) && endpoint_equal(&next->from, from) && next->len &&
-	       next->len <= segment && len + next->len <= DATAGRAM_MAX && sim_upto(7)) {
-		last = next->len < segment;
-		len += scatter(msg, len, next->bytes, next->len);
-		dequeue(udp, next);
-	}
-	return len;
-}
-
-static void tell_segment(struct msghdr *msg, size_t room, size_t segment)
-{
-	struct cmsghdr *c = msg->msg_control;
-	int value = (int)segment;
-
-	if (room < CMSG_SPACE(sizeof(value)))
+	if (!udp->gro || !first->len || sim_upto(3) == 0 || msg->msg_iovlen != 1 ||
+	    msg->msg_controllen < CMSG_SPACE(sizeof(segment)))
 		return;
-	c->cmsg_level = SOL_UDP;
+	for (unsigned n = 1; n < 64 && udp->queued && last == first->len && sim_upto(20); n++) {
+		struct datagram *datagram =
+			cds_list_first_entry(&udp->queue, struct datagram, node);
+		if (!endpoint_equal(&datagram->from, &first->from) || !datagram->len ||
+		    datagram->len > first->len || len + datagram->len > msg->msg_iov[0].iov_len)
+			break;
+		next_of(udp);
+		last = datagram->len;
+		memcpy((uint8_t *)msg->msg_iov[0].iov_base + len, datagram->bytes, last);
+		len += last;
+		datagram_free(datagram);
+	}
+	if (len == first->len)
+		return;
+	message->msg_len = (unsigned)len;
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = IPPROTO_UDP;
 	c->cmsg_type = UDP_GRO;
-	c->cmsg_len = CMSG_LEN(sizeof(value));
-	memcpy(CMSG_DATA(c), &value, sizeof(value));
-	msg->msg_controllen = CMSG_SPACE(sizeof(value));
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	msg->msg_controllen = CMSG_SPACE(sizeof(segment));
 }
 
 static void receive(struct udp *udp, struct mmsghdr *message)
 {
-	struct datagram *datagram = first_of(udp);
+	struct datagram *datagram = next_of(udp);
 	struct msghdr *msg = &message->msg_hdr;
-	const struct endpoint from = datagram->from;
-	size_t segment = datagram->len, room = msg->msg_control ? msg->msg_controllen : 0;
-	size_t len = scatter(msg, 0, datagram->bytes, segment);
+	const size_t control = msg->msg_controllen;
+	size_t len = 0;
 
-	msg->msg_flags = len < segment ? MSG_TRUNC : 0;
-	msg->msg_controllen = 0;
-	dequeue(udp, datagram);
-	if (udp->gro && len == segment && segment) {
-		len = receive_more(udp, msg, &from, segment, len);
-		if (len > segment)
-			tell_segment(msg, room, segment);
+	for (size_t i = 0; i < msg->msg_iovlen && len < datagram->len; i++) {
+		size_t left = datagram->len - len;
+		size_t part = left < msg->msg_iov[i].iov_len ? left : msg->msg_iov[i].iov_len;
+		memcpy(msg->msg_iov[i].iov_base, datagram->bytes + len, part);
+		len += part;
 	}
+	msg->msg_flags = len < datagram->len ? MSG_TRUNC : 0;
+	msg->msg_controllen = 0;
 	message->msg_len = (unsigned)len;
 	if (msg->msg_name) {
 		struct sockaddr_storage addr;
-		socklen_t size = udp->family == AF_INET6 ? endpoint_to_sockaddr6(&from, &addr)
-							 : endpoint_to_sockaddr(&from, &addr);
+		socklen_t size = udp->family == AF_INET6
+					 ? endpoint_to_sockaddr6(&datagram->from, &addr)
+					 : endpoint_to_sockaddr(&datagram->from, &addr);
 		memcpy(msg->msg_name, &addr, size < msg->msg_namelen ? size : msg->msg_namelen);
 		msg->msg_namelen = size;
 	}
+	msg->msg_controllen = control;
+	gather(udp, datagram, message);
+	if (message->msg_len == len)
+		msg->msg_controllen = 0;
+	datagram_free(datagram);
 }
 
 int sim_udp_recvmmsg(struct sim_file *file, struct mmsghdr *msgs, unsigned n)

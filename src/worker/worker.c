@@ -268,6 +268,10 @@ static void listen_delivered(struct loop *loop, struct mail *base)
 	struct worker_listener *listener = calloc(1, sizeof(*listener));
 
 	if (!listener || listener_init(&listener->listener, loop, mail->fd, accepted, paused) < 0) {
+		const struct snap_listener *known =
+			snap_listener_by_id(front_snap(&worker->front), mail->listener_id);
+		log_error(LOG_LISTENER, "a listening socket is given up: no memory to watch it",
+			  LOG_STR("listener", known ? known->name : NULL), LOG_END);
 		sys_close(mail->fd);
 		free(listener);
 	} else {

@@ -87,6 +87,8 @@ void http_client_compose(struct client *client)
 		last->chunked = last->expects = last->last = false;
 	}
 	client->end.paced_reading = true;
+	if (client->end.out_piece && client->end.out_piece < world.options.size_max / 300)
+		client->end.out_piece = (uint32_t)(world.options.size_max / 300);
 	http_reader_begin(&talk->reader, false, (enum http_method)talk->exchanges[0].method);
 }
 
