@@ -176,7 +176,8 @@ static void answer(struct server *server)
 	if (!none)
 		say_content(end, client, n, chunked);
 	ex->answer_end = end->out_said + end->out_len - end->out_off;
-	if (ex->early || closes)
+	// Who has answered early may go on reading, and serve the next one.
+	if (closes || (ex->early && rng_below(rng, 2)))
 		end->out_last = true;
 	if (world.options.rude)
 		misbehave(server, ex, from);
